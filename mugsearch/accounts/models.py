@@ -1,0 +1,123 @@
+"""Who works here, what their role lets them do, and who may examine."""
+
+import datetime
+import uuid
+from typing import ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+
+class Agency(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    code = models.SlugField(max_length=32, unique=True)
+    name = models.CharField(max_length=200)
+
+    class Meta:
+        ordering: ClassVar = ["code"]
+        verbose_name_plural = "agencies"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    INVESTIGATOR = "investigator", "Investigator"
+    EXAMINER = "examiner", "Examiner"
+    SUPERVISOR = "supervisor", "Supervisor"
+    RECORDS = "records", "Records"
+    AUDITOR = "auditor", "Auditor"
+    ADMINISTRATOR = "administrator", "Administrator"
+
+
+class UserManager(BaseUserManager["User"]):
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(username__iexact=username)
+
+
+class User(AbstractBaseUser):
+    """A person who signs in, or the console (nobody signs in as it; commands act as it)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    username = models.CharField(max_length=64, unique=True)
+    full_name = models.CharField(max_length=120)
+    agency = models.ForeignKey(Agency, on_delete=models.PROTECT, null=True, related_name="users")
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    USERNAME_FIELD = "username"
+    REQUIRED_FIELDS: ClassVar = ["full_name"]
+    objects: ClassVar[UserManager] = UserManager()
+
+    class Meta:
+        ordering: ClassVar = ["username"]
+
+    def __str__(self) -> str:
+        return self.full_name
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Read from PostgreSQL once per instance, that is once per request."""
+        if "_roles" not in self.__dict__:
+            self.__dict__["_roles"] = frozenset(self.grants.values_list("role", flat=True))
+        held: frozenset[str] = self.__dict__["_roles"]
+        return held
+
+    def refresh_from_db(self, *args: object, **kwargs: object) -> None:
+        self.__dict__.pop("_roles", None)
+        super().refresh_from_db(*args, **kwargs)  # type: ignore[arg-type]  # passed through as received
+
+    def has_role(self, *roles: Role) -> bool:
+        return self.is_active and any(role in self.roles for role in roles)
+
+    def may_examine(self) -> bool:
+        """An examiner with a certificate that is valid today."""
+        return self.has_role(Role.EXAMINER) and self.certificates.valid().exists()
+
+
+class RoleGrant(models.Model):
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="grants")
+    role = models.CharField(max_length=16, choices=Role)
+    granted_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    granted_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "role"], name="one_grant_per_role"),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="grant_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.role}"
+
+
+class CertificateQuerySet(models.QuerySet["ExaminerCertificate"]):
+    def valid(self, on: datetime.date | None = None) -> "CertificateQuerySet":
+        day = on or timezone.localdate()
+        return self.filter(issued_on__lte=day, expires_on__gte=day, revoked_at__isnull=True)
+
+
+class ExaminerCertificate(models.Model):
+    """Training in facial comparison (RULES 14). Valid from `issued_on` through `expires_on`, unless revoked."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    examiner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="certificates")
+    issued_by = models.CharField(max_length=200, help_text="Who trained and certified this person.")
+    hours = models.PositiveSmallIntegerField(help_text="Hours of training.")
+    issued_on = models.DateField()
+    expires_on = models.DateField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    recorded_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+
+    objects: ClassVar = CertificateQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-expires_on"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(expires_on__gt=F("issued_on")), name="certificate_expires_later"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.examiner}, until {self.expires_on}"

@@ -1,0 +1,106 @@
+"""Adding people, giving roles, recording certificates."""
+
+import datetime
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from mugsearch.accounts.models import Agency, ExaminerCertificate, Role, RoleGrant, User
+from mugsearch.audit import services as audit
+from mugsearch.errors import BadInput, NotAllowed, WrongState
+
+
+def console() -> User:
+    """The account that commands act as. It can't sign in."""
+    user, made = User.objects.get_or_create(username="console", defaults={"full_name": "Console"})
+    if made:
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+    for role in (Role.ADMINISTRATOR, Role.RECORDS):
+        RoleGrant.objects.get_or_create(user=user, role=role)
+    return user
+
+
+def require(user: User, *roles: Role) -> None:
+    """The first line of a service: raises NotAllowed unless the person holds one of the roles."""
+    if not user.has_role(*roles):
+        names = " or ".join(role.label.lower() for role in roles)
+        raise NotAllowed(f"This needs the role {names}.")
+
+
+def add_user(
+    *, by: User, username: str, full_name: str, agency: Agency | None, password: str, roles: list[Role]
+) -> User:
+    with audit.act("user.added", by=by, roles=sorted(roles)) as act:
+        require(by, Role.ADMINISTRATOR)
+        if User.objects.filter(username__iexact=username).exists():
+            raise WrongState(f"There is already a user {username}.")
+        user = User(username=username, full_name=full_name, agency=agency)
+        _check_password(password, user)
+        user.set_password(password)
+        user.save()
+        RoleGrant.objects.bulk_create(RoleGrant(user=user, role=role, granted_by=by) for role in roles)
+        act.obj = user
+    return user
+
+
+def set_password(*, by: User, user: User, password: str) -> None:
+    """A new password for somebody else; their sessions end, because a session holds a digest of the old one."""
+    with audit.act("user.password-set", by=by, obj=user):
+        require(by, Role.ADMINISTRATOR)
+        _check_password(password, user)
+        user.set_password(password)
+        user.save(update_fields=["password"])
+
+
+def set_roles(*, by: User, user: User, roles: list[Role]) -> None:
+    with audit.act("user.roles-set", by=by, obj=user, roles=sorted(roles)):
+        require(by, Role.ADMINISTRATOR)
+        if user == by:
+            raise NotAllowed("Another administrator has to change your roles.")
+        user.grants.exclude(role__in=roles).delete()
+        for role in roles:
+            RoleGrant.objects.get_or_create(user=user, role=role, defaults={"granted_by": by})
+    user.refresh_from_db()
+
+
+def set_active(*, by: User, user: User, active: bool) -> None:
+    with audit.act("user.enabled" if active else "user.disabled", by=by, obj=user):
+        require(by, Role.ADMINISTRATOR)
+        if user == by:
+            raise NotAllowed("You can't disable your own account.")
+        User.objects.filter(pk=user.pk).update(is_active=active)
+    user.refresh_from_db()
+
+
+def record_certificate(
+    *, by: User, examiner: User, issued_by: str, hours: int, issued_on: datetime.date, expires_on: datetime.date
+) -> ExaminerCertificate:
+    with audit.act("certificate.recorded", by=by, obj=examiner, hours=hours, expires_on=str(expires_on)):
+        require(by, Role.ADMINISTRATOR)
+        if expires_on <= issued_on:
+            raise BadInput("The certificate has to expire after the day it was issued.")
+        return ExaminerCertificate.objects.create(
+            examiner=examiner,
+            issued_by=issued_by,
+            hours=hours,
+            issued_on=issued_on,
+            expires_on=expires_on,
+            recorded_by=by,
+        )
+
+
+def revoke_certificate(*, by: User, certificate: ExaminerCertificate) -> None:
+    with audit.act("certificate.revoked", by=by, obj=certificate.examiner, certificate=str(certificate.pk)):
+        require(by, Role.ADMINISTRATOR)
+        revoked = ExaminerCertificate.objects.filter(pk=certificate.pk, revoked_at__isnull=True)
+        if revoked.update(revoked_at=timezone.now()) != 1:
+            raise WrongState("This certificate is revoked already.")
+
+
+def _check_password(password: str, user: User) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise BadInput(" ".join(error.messages)) from error

@@ -1,0 +1,119 @@
+"""Signing in and out, and the administrator's page of people."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.views import LoginView, LogoutView
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_http_methods, require_POST
+
+from mugsearch.accounts import services
+from mugsearch.accounts.access import needs, signed_in
+from mugsearch.accounts.forms import CertificateForm, NewUserForm, RolesForm
+from mugsearch.accounts.models import ExaminerCertificate, Role, User
+from mugsearch.audit import services as audit
+from mugsearch.errors import BadInput, WrongState
+
+
+@method_decorator(login_not_required, name="dispatch")
+class SignIn(LoginView):
+    template_name = "accounts/sign_in.html"
+    redirect_authenticated_user = True
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        audit.record("session.started", by=form.get_user())
+        return super().form_valid(form)
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        # Who it was about is not recorded: what was typed may be a password in the wrong box.
+        audit.refuse("session.started", by=None, reason="wrong_sign_in")
+        return super().form_invalid(form)
+
+
+class SignOut(LogoutView):
+    def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        audit.record("session.ended", by=signed_in(request))
+        return super().post(request, *args, **kwargs)
+
+
+@needs(Role.ADMINISTRATOR)
+@require_http_methods(["GET", "POST"])
+def users(request: HttpRequest) -> HttpResponse:
+    form = NewUserForm(request.POST or None)
+    status = 200
+    if request.method == "POST":
+        status = 422
+        if form.is_valid():
+            values = form.cleaned_data
+            try:
+                added = services.add_user(
+                    by=signed_in(request), **{**values, "roles": [Role(role) for role in values["roles"]]}
+                )
+            except (BadInput, WrongState) as error:
+                form.add_error("password" if isinstance(error, BadInput) else "username", error.message)
+            else:
+                messages.success(request, f"{added.full_name} can sign in now.")
+                return redirect("user", added.pk)
+    everybody = User.objects.exclude(username="console").select_related("agency").prefetch_related("grants")
+    return render(request, "accounts/users.html", {"users": everybody, "form": form}, status=status)
+
+
+@needs(Role.ADMINISTRATOR)
+@require_http_methods(["GET"])
+def user(request: HttpRequest, user_id: UUID) -> HttpResponse:
+    person = get_object_or_404(User.objects.exclude(username="console"), pk=user_id)
+    context = {
+        "person": person,
+        "roles": RolesForm(initial={"roles": sorted(person.roles)}),
+        "certificate": CertificateForm(),
+        "certificates": person.certificates.all(),
+        "valid": set(person.certificates.valid().values_list("pk", flat=True)),
+    }
+    return render(request, "accounts/user.html", context)
+
+
+@needs(Role.ADMINISTRATOR)
+@require_POST
+def set_roles(request: HttpRequest, user_id: UUID) -> HttpResponse:
+    person = get_object_or_404(User, pk=user_id)
+    form = RolesForm(request.POST)
+    if not form.is_valid():
+        raise BadInput("Choose roles from the list.")
+    services.set_roles(by=signed_in(request), user=person, roles=[Role(role) for role in form.cleaned_data["roles"]])
+    messages.success(request, "The roles are changed.")
+    return redirect("user", person.pk)
+
+
+@needs(Role.ADMINISTRATOR)
+@require_POST
+def set_active(request: HttpRequest, user_id: UUID) -> HttpResponse:
+    person = get_object_or_404(User, pk=user_id)
+    active = request.POST.get("active") == "yes"
+    services.set_active(by=signed_in(request), user=person, active=active)
+    messages.success(request, f"{person.full_name} {'can sign in again' if active else 'can no longer sign in'}.")
+    return redirect("user", person.pk)
+
+
+@needs(Role.ADMINISTRATOR)
+@require_POST
+def record_certificate(request: HttpRequest, user_id: UUID) -> HttpResponse:
+    person = get_object_or_404(User, pk=user_id)
+    form = CertificateForm(request.POST)
+    if not form.is_valid():
+        raise BadInput("Fill in who certified, the hours and both dates.")
+    services.record_certificate(by=signed_in(request), examiner=person, **form.cleaned_data)
+    messages.success(request, "The certificate is recorded.")
+    return redirect("user", person.pk)
+
+
+@needs(Role.ADMINISTRATOR)
+@require_POST
+def revoke_certificate(request: HttpRequest, certificate_id: UUID) -> HttpResponse:
+    certificate = get_object_or_404(ExaminerCertificate, pk=certificate_id)
+    services.revoke_certificate(by=signed_in(request), certificate=certificate)
+    messages.success(request, "The certificate is revoked.")
+    return redirect("user", certificate.examiner_id)

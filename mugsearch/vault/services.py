@@ -1,0 +1,109 @@
+"""The only door to stored images and vectors. Everything is sealed under the data key of its owner.
+
+`owner` is the id of the booking or the probe a thing belongs to; `name` the id of the thing itself, which is
+the associated data, so ciphertext can't be moved between records. Destroying the owner's key makes all of it
+unreadable, in every copy and backup.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+
+from mugsearch.errors import Unavailable
+from mugsearch.vault.durable import fsync_folder, overwrite, write
+from mugsearch.vault.keys import NONCE, KeyDestroyed, KeyStore
+
+__all__ = [
+    "KeyDestroyed",
+    "create_key",
+    "destroy_key",
+    "files",
+    "has_file",
+    "has_key",
+    "read_file",
+    "remove_file",
+    "seal",
+    "store_file",
+    "unseal",
+]
+
+
+@lru_cache(maxsize=4)
+def _key_store(folder: Path, master_key: str) -> KeyStore:
+    return KeyStore(folder, bytes.fromhex(master_key))
+
+
+def _keys() -> KeyStore:
+    return _key_store(Path(settings.VAULT_KEYS), settings.MUGSEARCH_MASTER_KEY)
+
+
+def create_key(owner: UUID) -> None:
+    """Durable when it returns; harmless when the owner has one already."""
+    _keys().create(owner)
+
+
+def has_key(owner: UUID) -> bool:
+    return _keys().path(owner).exists()
+
+
+def destroy_key(owner: UUID) -> None:
+    _keys().destroy(owner)
+
+
+def seal(owner: UUID, name: str, data: bytes) -> bytes:
+    """Ciphertext (28 bytes longer than `data`) for a column of PostgreSQL."""
+    nonce = os.urandom(NONCE)
+    return nonce + AESGCM(_keys().get(owner)).encrypt(nonce, data, _bound_to(owner, name))
+
+
+def unseal(owner: UUID, name: str, sealed: bytes) -> bytes:
+    try:
+        return AESGCM(_keys().get(owner)).decrypt(sealed[:NONCE], sealed[NONCE:], _bound_to(owner, name))
+    except InvalidTag as error:
+        raise Unavailable("A stored record is damaged or was moved: it does not open with its own key.") from error
+
+
+def store_file(owner: UUID, name: UUID, data: bytes) -> None:
+    """Sealed and durable when it returns. Raises Unavailable, with nothing stored, when the disk is full."""
+    write(_path(name), seal(owner, str(name), data))
+
+
+def read_file(owner: UUID, name: UUID) -> bytes:
+    try:
+        sealed = _path(name).read_bytes()
+    except FileNotFoundError as error:
+        raise Unavailable("A stored image is missing from the disk.") from error
+    return unseal(owner, str(name), sealed)
+
+
+def remove_file(name: UUID) -> None:
+    """Overwritten, then unlinked; durable when it returns. Doing it twice is no error: a purge may resume."""
+    path = _path(name)
+    if path.exists():
+        overwrite(path)
+        path.unlink()
+    if path.parent.exists():
+        fsync_folder(path.parent)
+
+
+def has_file(name: UUID) -> bool:
+    return _path(name).exists()
+
+
+def files() -> list[tuple[UUID, float]]:
+    """(name, time of writing) of every stored file, for the nightly look for files that no row speaks of."""
+    found = Path(settings.VAULT_FILES).glob("??/*")
+    return [(UUID(path.name), path.stat().st_mtime) for path in found if "." not in path.name]
+
+
+def _path(name: UUID) -> Path:
+    return Path(settings.VAULT_FILES) / name.hex[:2] / name.hex
+
+
+def _bound_to(owner: UUID, name: str) -> bytes:
+    return f"{owner}/{name}".encode()
