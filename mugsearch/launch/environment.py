@@ -1,0 +1,52 @@
+"""What the started processes are told. Whatever the environment says already stays as it is."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from mugsearch.launch.keys import ensure_keys
+from mugsearch.launch.places import Places
+
+#: The two native libraries that would otherwise start a thread per core in every process.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def given(name: str) -> bool:
+    """Whether a setting is in the environment, as itself or as a path in ``NAME_FILE``."""
+    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
+
+
+def for_children(places: Places, *, database_url: Callable[[], str], plain_http: bool) -> dict[str, str]:
+    """The whole environment of the children.
+
+    ``database_url`` is called, and so starts the embedded server, only where the environment names none.
+    """
+    lacking: dict[str, str] = {
+        "DJANGO_SETTINGS_MODULE": "mugsearch.settings",
+        "MUGSEARCH_VAR": str(places.var),
+        "ALLOWED_HOSTS": "localhost,127.0.0.1,[::1]",
+        "PYTHONUNBUFFERED": "1",
+        **_ONE_THREAD,
+    }
+    if plain_http:
+        lacking["MUGSEARCH_INSECURE_HTTP"] = "1"
+    if not given("CELERY_BROKER_URL"):
+        lacking["CELERY_BROKER_URL"] = "filesystem://"
+        lacking["MUGSEARCH_BROKER_DIR"] = str(
+            _broker_folders(Path(os.environ.get("MUGSEARCH_BROKER_DIR") or places.broker))
+        )
+    if not (given("SECRET_KEY") and given("MUGSEARCH_MASTER_KEY")):
+        keys = ensure_keys(places)
+        for name, key in (("SECRET_KEY", "secret_key"), ("MUGSEARCH_MASTER_KEY", "master_key")):
+            if not given(name):
+                # The path, not the secret: an environment is shown by ps and written into crash reports.
+                lacking[f"{name}_FILE"] = str(keys[key])
+    if not given("DATABASE_URL"):
+        lacking["DATABASE_URL"] = database_url()
+    return {**os.environ, **{name: value for name, value in lacking.items() if not os.environ.get(name)}}
+
+
+def _broker_folders(broker: Path) -> Path:
+    for name in ("", "queue", "control"):
+        (broker / name).mkdir(mode=0o700, exist_ok=True)
+    return broker
