@@ -4,7 +4,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, cast
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -13,7 +14,7 @@ from mugsearch.accounts.models import Role, User
 from mugsearch.audit import services as audit
 from mugsearch.errors import NotAllowed
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]  # a stream is one too
 
 
 def needs(*roles: Role) -> Callable[[View], View]:
@@ -21,7 +22,7 @@ def needs(*roles: Role) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             _check(signed_in(request), roles, view.__name__)
             return view(request, *args, **kwargs)
 

@@ -1,6 +1,7 @@
 """Adding people, giving roles, recording certificates."""
 
 import datetime
+import re
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -27,6 +28,17 @@ def require(user: User, *roles: Role) -> None:
     if not user.has_role(*roles):
         names = " or ".join(role.label.lower() for role in roles)
         raise NotAllowed(f"This needs the role {names}.")
+
+
+def add_agency(*, by: User, code: str, name: str) -> Agency:
+    with audit.act("agency.added", by=by) as act:
+        require(by, Role.ADMINISTRATOR)
+        if not re.fullmatch(r"[-a-zA-Z0-9_]{1,32}", code):
+            raise BadInput("A code has up to 32 letters, digits, - and _.")
+        if Agency.objects.filter(code__iexact=code).exists():
+            raise WrongState(f"There is already an agency {code}.")
+        act.obj = agency = Agency.objects.create(code=code, name=name)
+    return agency
 
 
 def add_user(

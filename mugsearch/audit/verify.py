@@ -52,26 +52,31 @@ class Verdict:
         """What to keep outside, for the next verification."""
         return Head(self.entries, self.head)
 
+    @classmethod
+    def bad(cls, number: int, previous: str, problem: str) -> "Verdict":
+        """The chain fits up to the entry before `number`, whose digest is `previous`."""
+        return cls(number - 1, previous, number, problem)
 
-def verify(*, against: Head | None = None, progress: Callable[[int], None] = lambda done: None) -> Verdict:
+
+def unseen(done: int) -> None:
+    """For whoever doesn't watch."""
+
+
+def verify(*, against: Head | None = None, progress: Callable[[int], None] = unseen) -> Verdict:
     """`progress` is called with the number of every entry that fits."""
     expected, previous = 1, GENESIS
     for entry in Entry.objects.order_by("number").iterator(chunk_size=5000):
         if entry.number != expected:
-            return Verdict(expected - 1, previous, expected, "it is missing")
+            return Verdict.bad(expected, previous, "it is missing")
         if entry.previous != previous:
-            return Verdict(expected - 1, previous, expected, "it is not linked to the entry before it")
+            return Verdict.bad(expected, previous, "it is not linked to the entry before it")
         if entry.digest != entry.expected_digest():
-            return Verdict(expected - 1, previous, expected, "its contents don't match its digest")
+            return Verdict.bad(expected, previous, "its contents don't match its digest")
         if against and entry.number == against.number and entry.digest != against.digest:
-            return Verdict(
-                expected - 1,
-                previous,
-                expected,
-                "it is not the one whose digest was kept outside: it or one before it was written anew",
-            )
+            problem = "it is not the one whose digest was kept outside: it or one before it was written anew"
+            return Verdict.bad(expected, previous, problem)
         expected, previous = expected + 1, entry.digest
         progress(entry.number)
     if against and against.number >= expected:
-        return Verdict(expected - 1, previous, expected, f"it is missing: there were {against.number} entries once")
+        return Verdict.bad(expected, previous, f"it is missing: there were {against.number} entries once")
     return Verdict(expected - 1, previous)

@@ -613,8 +613,8 @@
   const keys = {
     ArrowLeft: () => show(at(current, -1)),
     ArrowRight: () => show(at(current, 1)),
-    j: () => show(at(current, -1)),
-    k: () => show(at(current, 1)),
+    j: () => show(at(current, 1)),
+    k: () => show(at(current, -1)),
     n: nextOpen,
     m: () => notes.focus(),
     x: () => pressButton($("[data-exclude-form] button")),

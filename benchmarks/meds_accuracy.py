@@ -1,0 +1,51 @@
+"""MEDS-II through the product's own services: which photos give no face, and rank-1, leave-one-out.
+
+Every enrolled photo of a person with two or more is searched among all the others; the marked test
+tests/probes/test_meds.py does the same with uploads as an investigator makes them.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from gallery import photographs, set_up
+
+
+def main() -> None:
+    folder = photographs("meds")
+    set_up()
+
+    from mugsearch.accounts.models import Agency
+    from mugsearch.accounts.services import console
+    from mugsearch.gallery import encoding, importing, live, manifest, sources, vectors
+    from mugsearch.gallery.models import ImportRun, Photo, Template
+
+    agency, _ = Agency.objects.get_or_create(code="bench", defaults={"name": "Benchmark"})
+    run = importing.run_here(
+        by=console(),
+        agency=agency,
+        several=ImportRun.Several.ONLY,
+        manifest=manifest.read((folder / "manifest.csv").read_bytes()),
+        source=sources.Folder(folder),
+    )
+    print(f"{run.enrolled} enrolled, {run.waiting} wait for a clerk, {run.rejected} rejected")
+    for photo in Photo.objects.waiting().select_related("booking"):
+        print(f"  {photo.booking.booking_number}: {photo.get_trouble_display()}")
+
+    encoder = encoding.active()
+    index = live.catch_up(encoder)
+    templates = Template.objects.filter(encoder=encoder).select_related("photo__booking")
+    person_of = {template.pk: template.photo.booking.person_id for template in templates}
+    mated = first = 0
+    for template in templates:
+        others = [pk for pk in person_of if pk != template.pk]
+        if person_of[template.pk] not in {person_of[pk] for pk in others}:
+            continue
+        mated += 1
+        best = index.search(vectors.unsealed(template), 1, allowed=others)[0]
+        first += person_of[best.id] == person_of[template.pk]
+    print(f"encoder {encoder.name}: rank-1 {first}/{mated} leave-one-out over {len(person_of)} photos")
+
+
+if __name__ == "__main__":
+    main()

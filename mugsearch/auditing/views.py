@@ -1,0 +1,127 @@
+"""The auditors' pages."""
+
+import json
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods
+
+from mugsearch.accounts.access import needs, signed_in
+from mugsearch.accounts.models import Role
+from mugsearch.audit.models import Entry
+from mugsearch.auditing import export as exports
+from mugsearch.auditing import queries, services
+from mugsearch.auditing.forms import AgainstForm, FilterForm
+from mugsearch.errors import BadInput
+
+PER_PAGE = 50
+
+
+@needs(Role.AUDITOR)
+@require_GET
+def entries(request: HttpRequest) -> HttpResponse:
+    form = FilterForm(request.GET)
+    if not form.is_valid():
+        return render(request, "auditing/entries.html", {"form": form, "page": None}, status=422)
+    filters = form.filters()
+    services.read(by=signed_in(request), filters=filters)
+    page = queries.page(
+        filters,
+        size=PER_PAGE,
+        older_than=_number(request, "older_than"),
+        newer_than=_number(request, "newer_than"),
+    )
+    context = {
+        "form": form,
+        "page": page,
+        "rows": _rows(page.entries),
+        "filtered": bool(filters.as_details()),
+        "no_such_case": filters.cases == (),
+        "query": _without(request, "older_than", "newer_than"),
+    }
+    return render(request, "auditing/entries.html", context)
+
+
+@needs(Role.AUDITOR)
+@require_GET
+def entry(request: HttpRequest, number: int) -> HttpResponse:
+    found = get_object_or_404(Entry, pk=number)
+    newest = queries.last_number()
+    services.look_at(by=signed_in(request), entry=found)
+    canonical = found.canonical().decode()
+    context = {
+        **_rows([found])[0],
+        "canonical": canonical,
+        "details": json.dumps(found.details, indent=2, ensure_ascii=False, sort_keys=True) if found.details else "",
+        "fits": found.digest == found.expected_digest(),
+        "before": number - 1 if number > 1 else None,
+        "after": number + 1 if number < newest else None,
+    }
+    return render(request, "auditing/entry.html", context)
+
+
+@needs(Role.AUDITOR)
+@require_GET
+def export(request: HttpRequest) -> HttpResponseBase:
+    form = FilterForm(request.GET)
+    to = request.GET.get("to", "csv")
+    if not form.is_valid() or to not in exports.CONTENT_TYPES:
+        raise BadInput("The entries can't be exported with these filters.")
+    filters = form.filters()
+    services.export(by=signed_in(request), filters=filters, to=to)
+    return stream(filters, to)
+
+
+def stream(filters: queries.Filters, to: str) -> StreamingHttpResponse:
+    name = f"audit-{timezone.now():%Y%m%d-%H%M%S}.{to}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+    return StreamingHttpResponse(
+        exports.lines(filters.entries(), to), content_type=exports.CONTENT_TYPES[to], headers=headers
+    )
+
+
+@needs(Role.AUDITOR)
+@require_http_methods(["GET", "POST"])
+def verify(request: HttpRequest) -> HttpResponse:
+    form = AgainstForm(request.POST if request.method == "POST" else None)
+    context: dict[str, Any] = {"form": form}
+    status = 200
+    if request.method == "POST":
+        if form.is_valid():
+            started = timezone.now()
+            against = form.cleaned_data["against"]
+            context["verdict"] = services.verify(by=signed_in(request), against=against)
+            context["against"] = against
+            context["seconds"] = (timezone.now() - started).total_seconds()
+        else:
+            status = 422
+    return render(request, "auditing/verify.html", context, status=status)
+
+
+def _rows(found: list[Entry]) -> list[dict[str, Any]]:
+    people, cases = queries.names(found)
+    return [
+        {
+            "entry": entry,
+            "who": people.get(entry.actor, "Unknown account") if entry.actor else "The system",
+            "case_number": cases.get(entry.case, "Unknown case") if entry.case else "",
+        }
+        for entry in found
+    ]
+
+
+def _number(request: HttpRequest, name: str) -> int | None:
+    typed = request.GET.get(name, "")
+    return int(typed) if typed.isdecimal() and len(typed) < 19 else None
+
+
+def _without(request: HttpRequest, *names: str) -> str:
+    query = request.GET.copy()
+    for name in names:
+        query.pop(name, None)
+    for name in [name for name, value in query.items() if not value]:
+        query.pop(name)
+    return query.urlencode()

@@ -1,0 +1,67 @@
+"""Who signs in to the demo: one person per role, and the second examiner and clerk that the work needs."""
+
+import os
+import secrets
+from datetime import timedelta
+from pathlib import Path
+
+from django.utils import timezone
+
+from mugsearch.accounts import services
+from mugsearch.accounts.models import Agency, Role, User
+
+PEOPLE = (
+    ("ivy", "Ivy Novak", Role.INVESTIGATOR, "opens cases, uploads images, receives leads"),
+    ("edgar", "Edgar Lindqvist", Role.EXAMINER, "compares candidates"),
+    ("mona", "Mona Okafor", Role.EXAMINER, "compares candidates, separately from Edgar"),
+    ("sam", "Sam Whitfield", Role.SUPERVISOR, "oversees the work"),
+    ("rita", "Rita Alvarez", Role.RECORDS, "imports bookings, asks for expungements"),
+    ("carl", "Carl Jensen", Role.RECORDS, "approves Rita's expungements"),
+    ("ada", "Ada Brandt", Role.AUDITOR, "reads the record"),
+    ("noor", "Noor Haddad", Role.ADMINISTRATOR, "adds users, records certificates"),
+)
+
+
+def ensure(agency: Agency, sign_ins: Path) -> dict[str, User]:
+    """The demo's people by user name. Their password is made once and written to `sign_ins`, for the owner's eyes."""
+    console = services.console()
+    password = None if sign_ins.exists() else "-".join(secrets.token_hex(3) for _ in range(3))
+    here = {user.username: user for user in User.objects.filter(username__in=[name for name, *_ in PEOPLE])}
+    for username, full_name, role, _ in PEOPLE:
+        if username not in here:
+            here[username] = services.add_user(
+                by=console,
+                username=username,
+                full_name=full_name,
+                agency=agency,
+                password=password or secrets.token_urlsafe(24),
+                roles=[role],
+            )
+        elif password:
+            services.set_password(by=console, user=here[username], password=password)
+    for user in here.values():
+        if user.has_role(Role.EXAMINER) and not user.certificates.valid().exists():
+            _certify(console, user)
+    if password:
+        _write_sign_ins(sign_ins, password)
+    return here
+
+
+def _certify(console: User, examiner: User) -> None:
+    today = timezone.localdate()
+    services.record_certificate(
+        by=console,
+        examiner=examiner,
+        issued_by="Demo academy",
+        hours=80,
+        issued_on=today,
+        expires_on=today + timedelta(days=365),
+    )
+
+
+def _write_sign_ins(path: Path, password: str) -> None:
+    lines = [f"  {name:<8}{role.label:<15}{what}" for name, _, role, what in PEOPLE]
+    text = "\n".join([f"Sign in with the password {password} as", *lines, ""])
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)

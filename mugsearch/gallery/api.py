@@ -1,0 +1,350 @@
+"""People, bookings, photos and imports over REST. Same roles, same services, same records as the pages."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, serializers, status
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from mugsearch.accounts.access import role_permission, signed_in
+from mugsearch.accounts.models import Role
+from mugsearch.audit import services as audit
+from mugsearch.errors import BadInput
+from mugsearch.gallery import manifest, progress, queries, services, views
+from mugsearch.gallery.models import Booking, ImportReject, ImportRun, Person, Photo
+
+RECORDS = [role_permission(Role.RECORDS)]
+SEXES = [(code, code) for code in sorted(set(manifest.SEXES.values()))]
+
+
+class RecordedPersonSerializer(serializers.ModelSerializer[Person]):
+    sex = serializers.ChoiceField(choices=SEXES, allow_blank=True, required=False)
+    bookings = serializers.PrimaryKeyRelatedField(many=True, read_only=True)  # type: ignore[var-annotated]
+
+    class Meta:
+        model = Person
+        fields = ("id", "person_id", "family_name", "given_names", "date_of_birth", "sex", "bookings")
+        read_only_fields = ("id", "person_id")
+
+
+class BookingSerializer(serializers.ModelSerializer[Booking]):
+    photos = serializers.PrimaryKeyRelatedField(many=True, read_only=True)  # type: ignore[var-annotated]
+
+    class Meta:
+        model = Booking
+        fields = (
+            "id",
+            "person",
+            "booking_number",
+            "booked_on",
+            "height_in",
+            "weight_lb",
+            "charge",
+            "disposition",
+            "created_at",
+            "photos",
+        )
+        read_only_fields = ("id", "person", "booking_number", "created_at")
+
+
+class PhotoSerializer(serializers.ModelSerializer[Photo]):
+    """`faces` are largest first; `pick` takes the position in this list, counted from 0."""
+
+    faces = serializers.ListField(child=serializers.DictField(), read_only=True)
+    face = serializers.DictField(read_only=True, allow_null=True)
+    quality = serializers.DictField(read_only=True)
+
+    class Meta:
+        model = Photo
+        fields = (
+            "id",
+            "booking",
+            "sha256",
+            "format",
+            "width",
+            "height",
+            "pose",
+            "state",
+            "trouble",
+            "refusal",
+            "faces",
+            "face",
+            "quality",
+            "created_at",
+        )
+
+
+class ImportSerializer(serializers.ModelSerializer[ImportRun]):
+    ignored_columns = serializers.ListField(child=serializers.CharField(), read_only=True)
+    rate = serializers.SerializerMethodField(help_text="In words, while it runs.")
+    remaining = serializers.SerializerMethodField(help_text="In words, while it runs.")
+
+    class Meta:
+        model = ImportRun
+        fields = (
+            "id",
+            "several",
+            "state",
+            "failure",
+            "ignored_columns",
+            "rows",
+            "rows_done",
+            "enrolled",
+            "already",
+            "waiting",
+            "rejected",
+            "rate",
+            "remaining",
+            "created_at",
+            "started_at",
+            "finished_at",
+        )
+
+    def get_rate(self, run: ImportRun) -> str:
+        return progress.rate(run)
+
+    def get_remaining(self, run: ImportRun) -> str:
+        return progress.remaining(run)
+
+
+class RejectSerializer(serializers.ModelSerializer[ImportReject]):
+    class Meta:
+        model = ImportReject
+        fields = ("line", "photo", "booking_number", "reason")
+
+
+class NewImportSerializer(serializers.Serializer[Any]):
+    manifest = serializers.FileField(help_text="CSV; see the columns in the operator's handbook.")
+    photos = serializers.ListField(
+        child=serializers.FileField(max_length=300),
+        help_text="One ZIP, or photo files: the field once for each file.",
+    )
+    several = serializers.ChoiceField(choices=ImportRun.Several.choices, default=ImportRun.Several.ONLY.value)
+
+
+class PickSerializer(serializers.Serializer[Any]):
+    face = serializers.IntegerField(min_value=0, max_value=32767)
+
+
+class RefuseSerializer(serializers.Serializer[Any]):
+    refusal = serializers.ChoiceField(choices=[choice for choice in Photo.Refusal.choices if choice[0]])
+
+
+class FindSerializer(serializers.Serializer[Any]):
+    search = serializers.CharField(
+        required=False, max_length=200, default="", help_text="Words of the name, person id or a booking number."
+    )
+    born = serializers.DateField(required=False, default=None, help_text="Date of birth.")
+
+
+@extend_schema(parameters=[FindSerializer])
+class People(generics.ListAPIView[Person]):
+    """The agency's people. The look-up is recorded."""
+
+    permission_classes = RECORDS
+    serializer_class = RecordedPersonSerializer
+    filterset_fields = ("person_id",)
+    queryset = Person.objects.none()
+
+    def get_queryset(self) -> Any:
+        asked = FindSerializer(data=self.request.query_params)
+        asked.is_valid(raise_exception=True)
+        wanted = asked.validated_data
+        found = queries.find_people(signed_in(self.request), wanted["search"], wanted["born"])
+        return found.prefetch_related("bookings")
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        answer = super().list(request, *args, **kwargs)
+        _record_search(request, answer)
+        return answer
+
+
+class OnePerson(generics.RetrieveUpdateAPIView[Person]):
+    """A person; PATCH corrects what is recorded. The look-up is recorded."""
+
+    permission_classes = RECORDS
+    serializer_class = RecordedPersonSerializer
+    queryset = Person.objects.none()
+    http_method_names = ("get", "patch", "head", "options")
+
+    def get_queryset(self) -> Any:
+        return Person.objects.visible_to(signed_in(self.request))
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        person = self.get_object()
+        audit.record("person.viewed", by=signed_in(request), obj=person)
+        return Response(self.get_serializer(person).data)
+
+    def perform_update(self, serializer: Any) -> None:
+        person = serializer.instance
+        values = {name: getattr(person, name) for name in services.PERSON_FIELDS} | serializer.validated_data
+        services.edit_person(by=signed_in(self.request), person=person, **values)
+
+
+class Bookings(generics.ListAPIView[Booking]):
+    """The agency's bookings. The look-up is recorded."""
+
+    permission_classes = RECORDS
+    serializer_class = BookingSerializer
+    filterset_fields = ("booking_number", "person", "booked_on")
+    queryset = Booking.objects.none()
+
+    def get_queryset(self) -> Any:
+        return Booking.objects.visible_to(signed_in(self.request)).prefetch_related("photos")
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        answer = super().list(request, *args, **kwargs)
+        _record_search(request, answer)
+        return answer
+
+
+class OneBooking(generics.RetrieveUpdateAPIView[Booking]):
+    """A booking; PATCH corrects what is recorded. The look-up is recorded."""
+
+    permission_classes = RECORDS
+    serializer_class = BookingSerializer
+    queryset = Booking.objects.none()
+    http_method_names = ("get", "patch", "head", "options")
+
+    def get_queryset(self) -> Any:
+        return Booking.objects.visible_to(signed_in(self.request))
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        booking = self.get_object()
+        audit.record("booking.viewed", by=signed_in(request), obj=booking)
+        return Response(self.get_serializer(booking).data)
+
+    def perform_update(self, serializer: Any) -> None:
+        booking = serializer.instance
+        values = {name: getattr(booking, name) for name in services.BOOKING_FIELDS} | serializer.validated_data
+        services.edit_booking(by=signed_in(self.request), booking=booking, **values)
+
+
+class Photos(generics.ListAPIView[Photo]):
+    """The agency's photos; `state=waiting` are those to check, oldest first."""
+
+    permission_classes = RECORDS
+    serializer_class = PhotoSerializer
+    filterset_fields = ("state", "trouble", "booking")
+    queryset = Photo.objects.none()
+
+    def get_queryset(self) -> Any:
+        return Photo.objects.visible_to(signed_in(self.request))
+
+
+class OnePhoto(generics.RetrieveAPIView[Photo]):
+    permission_classes = RECORDS
+    serializer_class = PhotoSerializer
+    queryset = Photo.objects.none()
+
+    def get_queryset(self) -> Any:
+        return Photo.objects.visible_to(signed_in(self.request))
+
+
+class PhotoImage(APIView):
+    permission_classes = RECORDS
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("size", OpenApiTypes.INT, description="Pixels of the longer side: up to 320, or 1600.")
+        ],
+        responses={(200, "image/jpeg"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        """The photo, upright. Seeing the large one is recorded."""
+        return views.photo_image_for(signed_in(request), pk, request.query_params.get("size", ""))
+
+
+class PickFace(APIView):
+    permission_classes = RECORDS
+
+    @extend_schema(request=PickSerializer, responses={202: PhotoSerializer})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Say which face is the person's. The worker enrols it: `state` becomes `enrolled`."""
+        photo = get_object_or_404(Photo.objects.visible_to(signed_in(request)), pk=pk)
+        body = PickSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        services.pick_face(by=signed_in(request), photo=photo, face=body.validated_data["face"])
+        return Response(PhotoSerializer(photo).data, status=status.HTTP_202_ACCEPTED)
+
+
+class RefusePhoto(APIView):
+    permission_classes = RECORDS
+
+    @extend_schema(request=RefuseSerializer, responses={200: PhotoSerializer})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Leave a photo out of all searches."""
+        photo = get_object_or_404(Photo.objects.visible_to(signed_in(request)), pk=pk)
+        body = RefuseSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        reason = Photo.Refusal(body.validated_data["refusal"])
+        services.refuse_photo(by=signed_in(request), photo=photo, reason=reason)
+        return Response(PhotoSerializer(photo).data)
+
+
+class Imports(generics.ListAPIView[ImportRun]):
+    """The agency's imports, newest first; POST starts one."""
+
+    permission_classes = RECORDS
+    serializer_class = ImportSerializer
+    parser_classes = (MultiPartParser,)
+    filterset_fields = ("state",)
+    queryset = ImportRun.objects.none()
+
+    def get_queryset(self) -> Any:
+        return ImportRun.objects.visible_to(signed_in(self.request))
+
+    @extend_schema(request=NewImportSerializer, responses={202: ImportSerializer})
+    def post(self, request: Request) -> Response:
+        body = NewImportSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        sheet = body.validated_data["manifest"]
+        if sheet.size > manifest.MOST_BYTES:
+            raise BadInput(f"The manifest is larger than {manifest.MOST_BYTES >> 20} MB; split it into several.")
+        run = services.start_import(
+            by=signed_in(request),
+            several=ImportRun.Several(body.validated_data["several"]),
+            manifest_file=sheet.read(),
+            photos=body.validated_data["photos"],
+        )
+        return Response(ImportSerializer(run).data, status=status.HTTP_202_ACCEPTED)
+
+
+class OneImport(generics.RetrieveAPIView[ImportRun]):
+    """An import; poll until `state` is `done` or `failed`."""
+
+    permission_classes = RECORDS
+    serializer_class = ImportSerializer
+    queryset = ImportRun.objects.none()
+
+    def get_queryset(self) -> Any:
+        return ImportRun.objects.visible_to(signed_in(self.request))
+
+
+class Rejects(generics.ListAPIView[ImportReject]):
+    """The rows of an import that could not be taken, by line."""
+
+    permission_classes = RECORDS
+    serializer_class = RejectSerializer
+    queryset = ImportReject.objects.none()
+
+    def get_queryset(self) -> Any:
+        run = get_object_or_404(ImportRun.objects.visible_to(signed_in(self.request)), pk=self.kwargs["pk"])
+        audit.record("import.rejects-exported", by=signed_in(self.request), obj=run, rows=run.rejects.count())
+        return run.rejects.all()
+
+
+def _record_search(request: Request, answer: Response) -> None:
+    """What was typed may be a name: only that something was, and who was shown, is recorded."""
+    shown = [row["id"] for row in answer.data["results"]]
+    filters = sorted(name for name in request.query_params if name != "page")
+    audit.record(
+        "people.searched", by=signed_in(request), filters=len(filters), found=answer.data["count"], shown=shown
+    )

@@ -1,0 +1,238 @@
+"""Writing a chunk of an import: people, bookings, photographs, vectors, rejects and counters, all or nothing."""
+
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, Model
+from django.utils import timezone
+
+from mugsearch.accounts.models import Agency, Role, User
+from mugsearch.accounts.services import require
+from mugsearch.audit import services as audit
+from mugsearch.errors import WrongState
+from mugsearch.gallery import changes, locks, suppression, vectors
+from mugsearch.gallery.manifest import BadRow, Row, legible
+from mugsearch.gallery.models import Booking, Encoder, ImportReject, ImportRun, Person, Photo, Template
+from mugsearch.gallery.preparing import Outcome, Prepared
+from mugsearch.vault import services as vault
+
+EXPUNGED = "This booking was expunged; it can't be imported again."
+SOMEBODY_ELSES = "This booking number is recorded for another person already."
+ABOUT_PERSON = ("family_name", "given_names", "date_of_birth", "sex")
+ABOUT_BOOKING = ("booked_on", "height_in", "weight_lb", "charge", "disposition")
+
+
+class EncoderChanged(Exception):
+    """Another encoder has become active since these photographs were prepared."""
+
+
+@dataclass
+class _Result:
+    photos: list[tuple[Photo, Prepared]] = field(default_factory=list)
+    rejects: list[ImportReject] = field(default_factory=list)
+    already: int = 0
+
+    def enrolled(self) -> int:
+        return sum(photo.state == Photo.State.ENROLLED for photo, _ in self.photos)
+
+
+def write(*, run: ImportRun, runner: UUID, encoder: Encoder, outcomes: Sequence[Outcome | BadRow], rate: float) -> None:
+    """One transaction. Raises WrongState when another worker has taken the run over, EncoderChanged, Unavailable."""
+    photo_ids = [uuid.uuid4() for _ in outcomes]
+    numbers = {outcome.row.booking_number for outcome in outcomes if isinstance(outcome, Outcome)}
+    booking_ids = {number: uuid.uuid4() for number in numbers}
+    _announce(run, runner, photo_ids, list(booking_ids.values()))
+    try:
+        by = User.objects.get(pk=run.started_by_id)
+        with audit.act("photos.imported", by=by, obj=run) as act:
+            require(by, Role.RECORDS)
+            locks.writing()
+            # Two imports of an agency would otherwise create the same person, or wait for each other in a circle.
+            agency = Agency.objects.select_for_update(no_key=True).get(pk=run.agency_id)
+            # A change of the encoder takes the same lock exclusively, so this holds to the commit.
+            if not Encoder.objects.filter(pk=encoder.pk, state=Encoder.State.ACTIVE).exists():
+                raise EncoderChanged
+            result = _sorted_out(run, agency, outcomes, photo_ids, booking_ids)
+            templates = _store(result, encoder)
+            counts = {
+                "enrolled": result.enrolled(),
+                "waiting": len(result.photos) - result.enrolled(),
+                "already": result.already,
+                "rejected": len(result.rejects),
+            }
+            _count(run, runner, rows=len(outcomes), rate=rate, counts=counts)
+            if templates:
+                changes.put(templates)
+            act.note(photos=[str(photo.pk) for photo, _ in result.photos], encoder=encoder.pk, **counts)
+    except BaseException:
+        # When even this fails, the ids stand in the run, and whoever goes on with it removes them.
+        with suppress(Exception):
+            forget_unwritten(run)
+        raise
+
+
+def forget_unwritten(run: ImportRun) -> None:
+    """Remove the files and keys of a chunk that was not committed: no row speaks of them, so no purge ever would."""
+    run.refresh_from_db(fields=["unwritten"])
+    photos = {UUID(name) for name in run.unwritten.get("photos", [])}
+    bookings = {UUID(owner) for owner in run.unwritten.get("bookings", [])}
+    for name in photos.difference(Photo.objects.filter(pk__in=photos).values_list("pk", flat=True)):
+        vault.remove_file(name)
+    for owner in bookings.difference(Booking.objects.filter(pk__in=bookings).values_list("pk", flat=True)):
+        vault.destroy_key(owner)
+
+
+def _announce(run: ImportRun, runner: UUID, photos: list[UUID], bookings: list[UUID]) -> None:
+    """Committed before the first file is written, so that a kill leaves nothing nobody knows of."""
+    names = {"photos": [str(name) for name in photos], "bookings": [str(owner) for owner in bookings]}
+    _ours(run, runner, unwritten=names, alive_at=timezone.now())
+
+
+def _count(run: ImportRun, runner: UUID, *, rows: int, rate: float, counts: dict[str, int]) -> None:
+    added: dict[str, Any] = {name: F(name) + count for name, count in counts.items()}
+    _ours(run, runner, rows_done=F("rows_done") + rows, rate=rate, tries=0, alive_at=timezone.now(), **added)
+
+
+def _ours(run: ImportRun, runner: UUID, **values: Any) -> None:
+    ours = ImportRun.objects.filter(pk=run.pk, state=ImportRun.State.RUNNING, runner=runner)
+    if ours.update(**values) != 1:
+        raise WrongState("This import is being run by another worker.")
+
+
+def _sorted_out(
+    run: ImportRun,
+    agency: Agency,
+    outcomes: Sequence[Outcome | BadRow],
+    photo_ids: list[UUID],
+    booking_ids: dict[str, UUID],
+) -> _Result:
+    """Which rows become photographs, which are here already, which are rejected. Creates people and bookings."""
+    result = _Result()
+    rows = [outcome.row for outcome in outcomes if isinstance(outcome, Outcome)]
+    expunged = suppression.suppressed(agency.pk, (row.booking_number for row in rows))
+    records = _Records(agency, rows, booking_ids)
+    for outcome, photo_id in zip(outcomes, photo_ids, strict=True):
+        if isinstance(outcome, BadRow):
+            reject = ImportReject(photo=outcome.photo, booking_number=outcome.booking_number, reason=outcome.reason)
+            result.rejects.append(_at(run, outcome.line, reject))
+            continue
+        row, reason = outcome.row, outcome.reason
+        if row.booking_number in expunged:
+            reason = EXPUNGED
+        elif not records.agree(row):
+            reason = SOMEBODY_ELSES
+        elif not reason and outcome.photo is None and not records.has(row, outcome.sha256):
+            reason = "The booking was changed while the import ran; import this photo again."
+        if reason:
+            # An expunged booking's number is not written down again.
+            number = "" if reason == EXPUNGED else row.booking_number
+            reject = ImportReject(photo=legible(row.photo, 300), booking_number=number, reason=reason)
+            result.rejects.append(_at(run, row.line, reject))
+            continue
+        booking = records.booking(row)
+        if records.has(row, outcome.sha256):
+            result.already += 1
+        elif outcome.photo is not None:
+            records.add(row, outcome.sha256)
+            result.photos.append((_photo(photo_id, booking, row, outcome.photo), outcome.photo))
+    ImportReject.objects.bulk_create(result.rejects)
+    Photo.objects.bulk_create(photo for photo, _ in result.photos)
+    return result
+
+
+def _at(run: ImportRun, line: int, reject: ImportReject) -> ImportReject:
+    reject.run, reject.line, reject.reason = run, line, reject.reason[:300]
+    return reject
+
+
+def _photo(photo_id: UUID, booking: Booking, row: Row, prepared: Prepared) -> Photo:
+    return Photo(
+        id=photo_id,
+        booking=booking,
+        sha256=prepared.sha256,
+        format=prepared.format,
+        width=prepared.width,
+        height=prepared.height,
+        pose=row.pose,
+        state=Photo.State.ENROLLED if prepared.vector is not None else Photo.State.WAITING,
+        trouble=prepared.trouble,
+        faces=prepared.faces,
+        face=prepared.face,
+        quality=prepared.quality or {},
+    )
+
+
+def _store(result: _Result, encoder: Encoder) -> list[Template]:
+    """Keys and files are durable before the rows are committed: a photograph that is listed can be shown."""
+    templates = []
+    for photo, prepared in result.photos:
+        vault.create_key(photo.booking_id)
+        vault.store_file(photo.booking_id, photo.pk, prepared.png)
+        if prepared.vector is not None:
+            sealed = vectors.sealed(photo, encoder, prepared.vector)
+            templates.append(Template(photo=photo, encoder=encoder, sealed_vector=sealed))
+    return Template.objects.bulk_create(templates)
+
+
+class _Records:
+    """The people and bookings that a chunk speaks of; created, or blank fields filled, as rows come by."""
+
+    def __init__(self, agency: Agency, rows: list[Row], new_ids: dict[str, UUID]) -> None:
+        self._agency = agency
+        self._new_ids = new_ids
+        people = Person.objects.filter(agency=agency, person_id__in={row.person_id for row in rows})
+        self._people: dict[str, Person] = {person.person_id: person for person in people}
+        bookings = Booking.objects.filter(agency=agency, booking_number__in=set(new_ids)).select_related("person")
+        self._bookings: dict[str, Booking] = {booking.booking_number: booking for booking in bookings}
+        photos = Photo.objects.filter(booking__in=self._bookings.values())
+        self._photos: set[tuple[str, str]] = set(photos.values_list("booking__booking_number", "sha256"))
+
+    def agree(self, row: Row) -> bool:
+        """Whether the row's booking is new, or is of the row's person."""
+        found = self._bookings.get(row.booking_number)
+        return found is None or found.person.person_id == row.person_id
+
+    def has(self, row: Row, sha256: str) -> bool:
+        return (row.booking_number, sha256) in self._photos
+
+    def add(self, row: Row, sha256: str) -> None:
+        self._photos.add((row.booking_number, sha256))
+
+    def booking(self, row: Row) -> Booking:
+        person = self._people.get(row.person_id)
+        if person is None:
+            person = Person.objects.create(agency=self._agency, person_id=row.person_id, **_told(row, ABOUT_PERSON))
+            self._people[row.person_id] = person
+        else:
+            _fill_blanks(person, row, ABOUT_PERSON)
+        booking = self._bookings.get(row.booking_number)
+        if booking is None:
+            booking = Booking.objects.create(
+                id=self._new_ids[row.booking_number],
+                agency=self._agency,
+                person=person,
+                booking_number=row.booking_number,
+                **_told(row, ABOUT_BOOKING),
+            )
+            self._bookings[row.booking_number] = booking
+        else:
+            _fill_blanks(booking, row, ABOUT_BOOKING)
+        return booking
+
+
+def _told(row: Row, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in names}
+
+
+def _fill_blanks(record: Model, row: Row, names: Sequence[str]) -> None:
+    """What a clerk or an earlier import has written stays; only what is blank is taken from the row."""
+    told = {name: value for name, value in _told(row, names).items() if value not in ("", None)}
+    blank = [name for name in told if getattr(record, name) in ("", None)]
+    if blank:
+        for name in blank:
+            setattr(record, name, told[name])
+        record.save(update_fields=blank)

@@ -1,0 +1,71 @@
+from typing import Any, ClassVar
+
+from django import forms
+
+from mugsearch.gallery import staging
+from mugsearch.gallery.models import Booking, ImportRun, Person, Photo
+from mugsearch.gallery.sources import MOST_BYTES
+
+SEXES = [("", "Not recorded"), ("F", "F"), ("M", "M"), ("X", "X"), ("U", "U (unknown)")]
+
+
+class FileInput(forms.FileInput):
+    """Named like its parent, because partials/field.html goes by the name of the widget."""
+
+    allow_multiple_selected = True
+
+
+class _SeveralFilesField(forms.FileField):
+    widget = FileInput
+
+    def clean(self, data: Any, initial: Any = None) -> list[Any]:
+        given = data if isinstance(data, (list, tuple)) else [data]
+        return [super(_SeveralFilesField, self).clean(one, initial) for one in given or [None]]
+
+
+class NewImportForm(forms.Form):
+    manifest = forms.FileField(
+        help_text="A CSV file whose first line names the columns: photo, person_id and booking_number are needed."
+    )
+    photos = _SeveralFilesField(
+        help_text=f"One ZIP of at most {staging.MOST_ZIP_BYTES >> 30} GB, or up to {staging.MOST_FILES:,} photo files "
+        f"of at most {MOST_BYTES >> 20} MB each.",
+    )
+    several = forms.ChoiceField(
+        label="If a photo shows several faces",
+        choices=[
+            (ImportRun.Several.ONLY, "Let a clerk decide"),
+            (ImportRun.Several.LARGEST, "Take the largest face"),
+            (ImportRun.Several.CENTRE, "Take the face nearest the centre"),
+        ],
+        initial=ImportRun.Several.ONLY,
+        widget=forms.RadioSelect,
+    )
+
+
+class FindPeopleForm(forms.Form):
+    q = forms.CharField(label="Name, person id or booking number", required=False, max_length=200)
+    born = forms.DateField(label="Date of birth", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+
+
+class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes no argument at run time
+    sex = forms.ChoiceField(choices=SEXES, required=False, help_text="As recorded at booking.")
+
+    class Meta:
+        model = Person
+        fields = ("family_name", "given_names", "date_of_birth", "sex")
+        widgets: ClassVar = {"date_of_birth": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")}
+
+
+class BookingForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes no argument at run time
+    class Meta:
+        model = Booking
+        fields = ("booked_on", "height_in", "weight_lb", "charge", "disposition")
+        widgets: ClassVar = {"booked_on": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")}
+
+
+class RefuseForm(forms.Form):
+    reason = forms.ChoiceField(
+        choices=[("", "Choose …"), *[choice for choice in Photo.Refusal.choices if choice[0]]],
+        label="Why is it refused?",
+    )

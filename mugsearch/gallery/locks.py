@@ -1,0 +1,48 @@
+"""Two advisory locks of PostgreSQL, held to the end of the transaction.
+
+`writing` is taken shared by whoever writes rows about gallery people (import, picking a face, a search writing
+its candidates) and exclusively by an expungement: whatever was under way ends before the purge reads, and what
+comes after sees its result.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+
+# Any fixed numbers will do; they only have to differ from each other and from audit.services.CHAIN_LOCK.
+_GALLERY = 0x6D756702
+_CHANGES = 0x6D756703
+_REENCODING = 0x6D756704
+
+
+def writing() -> None:
+    _lock("pg_advisory_xact_lock_shared", _GALLERY)
+
+
+def erasing() -> None:
+    _lock("pg_advisory_xact_lock", _GALLERY)
+
+
+def numbering_changes() -> None:
+    """Held while numbers of GalleryChange are given out, so that they become visible in their order."""
+    _lock("pg_advisory_xact_lock", _CHANGES)
+
+
+@contextmanager
+def reencoding_alone() -> Iterator[bool]:
+    """True for one process at a time, across transactions; False when another is at it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_REENCODING])
+        alone = bool(cursor.fetchone()[0])
+    try:
+        yield alone
+    finally:
+        if alone:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_REENCODING])
+
+
+def _lock(function: str, key: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}(%s)", [key])

@@ -1,0 +1,320 @@
+"""People, their bookings, the photographs of a booking, and the vectors made from them."""
+
+import uuid
+from typing import ClassVar, Self, TypeVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from mugsearch.accounts.models import Agency, Role, User
+
+M_co = TypeVar("M_co", bound=models.Model, covariant=True)
+
+
+class VisibleToRecords(models.QuerySet[M_co]):
+    """People, bookings and their photographs are looked up by records staff of the same agency only."""
+
+    agency_path = "agency"
+
+    def visible_to(self, user: User) -> Self:
+        if not user.has_role(Role.RECORDS):
+            return self.none()
+        if user.agency_id is None:  # the console
+            return self.all()
+        return self.filter(**{self.agency_path: user.agency_id})
+
+
+class PersonQuerySet(VisibleToRecords["Person"]):
+    pass
+
+
+class BookingQuerySet(VisibleToRecords["Booking"]):
+    pass
+
+
+class PhotoQuerySet(VisibleToRecords["Photo"]):
+    agency_path = "booking__agency"
+
+    def waiting(self) -> "PhotoQuerySet":
+        return self.filter(state=Photo.State.WAITING)
+
+    def undecided(self) -> "PhotoQuerySet":
+        """The clerks' work list: waiting, and no face has been picked yet."""
+        return self.waiting().filter(face__isnull=True)
+
+    def picked(self) -> "PhotoQuerySet":
+        """A clerk has picked the face, the worker has yet to encode it."""
+        return self.waiting().filter(face__isnull=False)
+
+    def enrolled(self) -> "PhotoQuerySet":
+        return self.filter(state=Photo.State.ENROLLED)
+
+
+class ImportRunQuerySet(VisibleToRecords["ImportRun"]):
+    pass
+
+
+class Person(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+")
+    person_id = models.CharField("person id", max_length=64, help_text="The agency's own number of this person.")
+    family_name = models.CharField(max_length=120, blank=True)
+    given_names = models.CharField(max_length=120, blank=True)
+    date_of_birth = models.DateField(null=True, blank=True)
+    # As recorded at booking, never guessed from a face.
+    sex = models.CharField(max_length=1, blank=True)
+
+    objects: ClassVar = PersonQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["person_id"]
+        verbose_name_plural = "people"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["agency", "person_id"], name="one_person_per_agency_id"),
+        ]
+
+    def __str__(self) -> str:
+        return ", ".join(part for part in (self.family_name, self.given_names) if part) or self.person_id
+
+
+class Booking(models.Model):
+    """One arrest. Its id is also the owner of the data key under which its photographs and vectors are sealed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="bookings")
+    booking_number = models.CharField(max_length=64)
+    booked_on = models.DateField(null=True, blank=True)
+    height_in = models.PositiveSmallIntegerField("height (in)", null=True, blank=True)
+    weight_lb = models.PositiveSmallIntegerField("weight (lb)", null=True, blank=True)
+    charge = models.CharField(max_length=200, blank=True)
+    disposition = models.CharField(max_length=100, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: ClassVar = BookingQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-booked_on", "booking_number"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["agency", "booking_number"], name="one_booking_per_number"),
+        ]
+
+    def __str__(self) -> str:
+        return self.booking_number
+
+
+class Encoder(models.Model):
+    """An encoder whose vectors we hold. At most one is ACTIVE (answers searches) and one PREPARING.
+
+    PREPARING --every photo encoded--> ACTIVE --another became active--> RETIRED (its vectors are dropped)
+    """
+
+    class State(models.TextChoices):
+        PREPARING = "preparing", "Preparing"
+        ACTIVE = "active", "Active"
+        RETIRED = "retired", "Retired"
+
+    id = models.BigAutoField(primary_key=True)
+    spec = models.CharField(max_length=300, help_text="What engine.encoders.load takes.")
+    name = models.CharField(max_length=120)
+    digest = models.CharField(max_length=64, help_text="SHA-256 over the weights.")
+    dimension = models.PositiveIntegerField()
+    licence = models.CharField(max_length=300)
+    state = models.CharField(max_length=10, choices=State, default=State.PREPARING)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    activated_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["name", "digest"], name="encoder_once"),
+            models.UniqueConstraint(fields=["state"], condition=Q(state="active"), name="one_active_encoder"),
+            models.UniqueConstraint(fields=["state"], condition=Q(state="preparing"), name="one_preparing_encoder"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Photo(models.Model):
+    """A booking photograph, upright and without metadata, sealed in the vault under the name `id`.
+
+    WAITING --pick_face, then the worker encodes--> ENROLLED   (no face or several were found: a clerk decides)
+    WAITING --refuse_photo------------------------> REFUSED
+    Between the clerk's pick and the worker's vector a photo is WAITING with `face` set.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting for a clerk"
+        ENROLLED = "enrolled", "Enrolled"
+        REFUSED = "refused", "Refused"
+
+    class Trouble(models.TextChoices):
+        NONE = "", "None"
+        NO_FACE = "no_face", "No face was found"
+        SEVERAL_FACES = "several_faces", "Several faces were found"
+
+    class Refusal(models.TextChoices):
+        """Codes, not free text: they go into the audit."""
+
+        NONE = "", "None"
+        NO_FACE = "no_face", "No face can be seen"
+        NOT_THE_PERSON = "not_the_person", "It does not show the person of this booking"
+        TOO_POOR = "too_poor", "Too poor to search with"
+        NOT_A_PORTRAIT = "not_a_portrait", "Not a portrait (a tattoo, a document, an object)"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    booking = models.ForeignKey(Booking, on_delete=models.PROTECT, related_name="photos")
+    sha256 = models.CharField(max_length=64, help_text="Of the file as it was received.")
+    format = models.CharField(max_length=16)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    pose = models.CharField(max_length=40, blank=True)
+    state = models.CharField(max_length=10, choices=State)
+    trouble = models.CharField(max_length=16, choices=Trouble, blank=True)
+    refusal = models.CharField(max_length=16, choices=Refusal, blank=True)
+    # Faces found by the encoder at import, engine.encoders.Face.to_dict() and the "quality" of each, largest first;
+    # `face` is the one enrolled or picked, `quality` is its quality.
+    faces = models.JSONField(default=list)
+    face = models.JSONField(null=True)
+    quality = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: ClassVar = PhotoQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["created_at", "id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["booking", "sha256"], name="one_photo_per_booking"),
+            models.CheckConstraint(
+                condition=~Q(state="enrolled") | Q(face__isnull=False), name="enrolled_photo_has_a_face"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Template(models.Model):
+    """The vector of a photo's face by one encoder: float32, L2-normalised, sealed. Its id is its id in the index."""
+
+    id = models.BigAutoField(primary_key=True)
+    photo = models.ForeignKey(Photo, on_delete=models.PROTECT, related_name="templates")
+    encoder = models.ForeignKey(Encoder, on_delete=models.PROTECT, related_name="templates")
+    sealed_vector = models.BinaryField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["photo", "encoder"], name="one_template_per_encoder"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class GalleryChange(models.Model):
+    """What the index has to be told, in the order of the commits: `number` is given out under a lock, without gaps.
+
+    A change outlives its template: after an expungement the DROP stays, the vector does not.
+    """
+
+    class What(models.TextChoices):
+        PUT = "put", "Put"
+        DROP = "drop", "Drop"
+
+    number = models.BigIntegerField(primary_key=True)
+    what = models.CharField(max_length=4, choices=What)
+    template_id = models.BigIntegerField()
+    encoder = models.ForeignKey(Encoder, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["number"]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.what} {self.template_id}"
+
+
+class Suppression(models.Model):
+    """A purged booking, remembered by a keyed digest of agency and number, so that a feed can't bring it back."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.digest[:12]
+
+
+class ImportRun(models.Model):
+    """One manifest on its way in.
+
+    QUEUED --worker or command--> RUNNING --last row--> DONE
+                                  RUNNING --the manifest itself can't be used--> FAILED
+                                  RUNNING --the disk is full …--> QUEUED   (`failure` says why it pauses)
+    Rows are taken in the manifest's order, a chunk and its counters in one transaction, so a run whose worker died
+    goes on after `rows_done` rows. A run of the command line has no staged upload: the command makes a new run.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    class Several(models.TextChoices):
+        ONLY = "only", "Only photos with exactly one face; others wait for a clerk"
+        LARGEST = "largest", "Take the largest face"
+        CENTRE = "centre", "Take the face nearest the centre"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+")
+    started_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    several = models.CharField("several faces", max_length=8, choices=Several, default=Several.ONLY)
+    state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
+    staged = models.BooleanField(default=False, help_text="The upload lies in the staging folder under this run's id.")
+    failure = models.CharField(max_length=500, blank=True)
+    ignored_columns = models.JSONField(default=list)
+    rows = models.PositiveIntegerField(default=0)
+    rows_done = models.PositiveIntegerField(default=0)
+    enrolled = models.PositiveIntegerField(default=0)
+    already = models.PositiveIntegerField("already here", default=0)
+    waiting = models.PositiveIntegerField("waiting for a clerk", default=0)
+    rejected = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    started_at = models.DateTimeField(null=True)
+    alive_at = models.DateTimeField(null=True, help_text="Last sign of life of whoever runs it, or last nudge.")
+    finished_at = models.DateTimeField(null=True)
+    # Of the attempt that runs it now; whoever holds another value has lost the run and may not write.
+    runner = models.UUIDField(null=True, editable=False)
+    tries = models.PositiveSmallIntegerField(default=0, help_text="Attempts since the last row that went in.")
+    rate = models.FloatField(default=0, help_text="Rows a second, lately.")
+    # Vault names of the chunk being written: what has no row when the run is taken over is removed from the vault.
+    unwritten = models.JSONField(default=dict)
+
+    objects: ClassVar = ImportRunQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"import {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class ImportReject(models.Model):
+    """A row that could not be taken, with a reason a clerk understands."""
+
+    run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="rejects")
+    line = models.PositiveIntegerField(help_text="Line in the manifest; the header is line 1.")
+    photo = models.CharField(max_length=300, blank=True)
+    booking_number = models.CharField(max_length=64, blank=True)
+    reason = models.CharField(max_length=300)
+
+    class Meta:
+        ordering: ClassVar = ["line"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["run", "line"], name="one_reject_per_line"),
+        ]
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.reason}"

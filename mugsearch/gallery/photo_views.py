@@ -1,0 +1,124 @@
+"""Photos to check: those in which no face or several were found. One after the other, by mouse or by keyboard."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from mugsearch.accounts.access import needs, signed_in
+from mugsearch.accounts.models import Role, User
+from mugsearch.errors import BadInput, WrongState
+from mugsearch.gallery import queries, services
+from mugsearch.gallery.forms import RefuseForm
+from mugsearch.gallery.models import Photo
+
+PER_PAGE = 25
+
+
+@needs(Role.RECORDS)
+@require_GET
+def waiting_photos(request: HttpRequest) -> HttpResponse:
+    mine = Photo.objects.visible_to(signed_in(request))
+    undecided = mine.undecided().select_related("booking__person").order_by("created_at", "pk")
+    page = Paginator(undecided, PER_PAGE).get_page(request.GET.get("page"))
+    return render(
+        request,
+        "gallery/waiting_photos.html",
+        {"page": page, "first": undecided.first(), "being_enrolled": mine.picked().count()},
+    )
+
+
+@needs(Role.RECORDS)
+@require_GET
+def photo(request: HttpRequest, photo_id: UUID) -> HttpResponse:
+    """One photo to decide about, or what became of it. Its picture, which is large, is recorded when it is sent."""
+    user = signed_in(request)
+    found = get_object_or_404(Photo.objects.visible_to(user).select_related("booking__person"), pk=photo_id)
+    undecided = found.state == Photo.State.WAITING and found.face is None
+    following = queries.next_undecided(user, after=found)
+    left = Photo.objects.visible_to(user).undecided().count()
+    context = {
+        "photo": found,
+        "booking": found.booking,
+        "person": found.booking.person,
+        "undecided": undecided,
+        "being_enrolled": found.state == Photo.State.WAITING and not undecided,
+        "faces": shown_faces(found),
+        "refuse_form": RefuseForm(),
+        "next": following if following and following.pk != found.pk else None,
+        "left": left,
+    }
+    return render(request, "gallery/photo.html", context)
+
+
+@needs(Role.RECORDS)
+@require_POST
+def pick_face(request: HttpRequest, photo_id: UUID) -> HttpResponse:
+    user = signed_in(request)
+    found = get_object_or_404(Photo.objects.visible_to(user), pk=photo_id)
+    chosen = request.POST.get("face", "")
+    if not chosen.isascii() or not chosen.isdigit():
+        raise BadInput("Pick the face of the person of this booking, or refuse the photo.")
+    return _decide(request, user, found, f"Face {int(chosen) + 1} was picked.", face=int(chosen))
+
+
+@needs(Role.RECORDS)
+@require_POST
+def refuse_photo(request: HttpRequest, photo_id: UUID) -> HttpResponse:
+    user = signed_in(request)
+    found = get_object_or_404(Photo.objects.visible_to(user), pk=photo_id)
+    form = RefuseForm(request.POST)
+    if not form.is_valid():
+        raise BadInput("Choose why the photo is refused.")
+    return _decide(request, user, found, "The photo was refused.", reason=Photo.Refusal(form.cleaned_data["reason"]))
+
+
+def _decide(
+    request: HttpRequest,
+    user: User,
+    found: Photo,
+    said: str,
+    *,
+    face: int | None = None,
+    reason: Photo.Refusal = Photo.Refusal.NONE,
+) -> HttpResponse:
+    """Do it, and go on to the next photo, also when a colleague was quicker with this one."""
+    try:
+        if face is not None:
+            services.pick_face(by=user, photo=found, face=face)
+        else:
+            services.refuse_photo(by=user, photo=found, reason=reason)
+        messages.success(request, said)
+    except WrongState as error:
+        messages.warning(request, error.message)
+    following = queries.next_undecided(user, after=found)
+    return redirect("photo", following.pk) if following else redirect("waiting_photos")
+
+
+def shown_faces(photo: Photo) -> list[dict[str, Any]]:
+    """What partials/face_picker.html draws."""
+    faces = []
+    for position, face in enumerate(photo.faces):
+        x, y, width, height = face["box"]
+        quality = face.get("quality") or {"score": 0, "reasons": []}
+        score = quality["score"]
+        grade, word = ("good", "Good") if score >= 70 else ("fair", "Fair") if score >= 40 else ("poor", "Poor")
+        faces.append(
+            {
+                "value": position,
+                "number": position + 1,
+                "x": round(x),
+                "y": round(y),
+                "width": round(width),
+                "height": round(height),
+                "chosen": photo.face is not None and photo.face["box"] == face["box"],
+                "grade": grade,
+                "grade_label": f"{word}: {score} of 100",
+                "reasons": [reason["sentence"] for reason in quality["reasons"]],
+            }
+        )
+    return faces

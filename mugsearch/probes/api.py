@@ -1,0 +1,242 @@
+"""Cases, probes and searches over REST. The candidates of a search are nobody's to read here: see reviews.api."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, serializers, status
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from mugsearch.accounts.access import role_permission, signed_in
+from mugsearch.accounts.models import Role
+from mugsearch.audit import services as audit
+from mugsearch.engine import images
+from mugsearch.errors import BadInput
+from mugsearch.probes import services
+from mugsearch.probes.models import Case, Probe, Search
+from mugsearch.probes.services import Purpose
+from mugsearch.probes.views import VIEW_SIDE
+from mugsearch.vault import services as vault
+from mugsearch.vault.responses import image
+
+INVESTIGATOR = [role_permission(Role.INVESTIGATOR)]
+
+
+class CaseSerializer(serializers.ModelSerializer[Case]):
+    class Meta:
+        model = Case
+        fields = ("id", "number", "created_at")
+
+
+class SearchSerializer(serializers.ModelSerializer[Search]):
+    """`candidates_waiting` is how many await examination; who they are is not said before it is over."""
+
+    candidates_waiting = serializers.SerializerMethodField()
+    encoder = serializers.CharField(source="encoder.name", default=None, read_only=True)
+
+    class Meta:
+        model = Search
+        fields = (
+            "id",
+            "probe",
+            "face",
+            "list_size",
+            "state",
+            "failure",
+            "requested_at",
+            "started_at",
+            "finished_at",
+            "encoder",
+            "generation",
+            "gallery_size",
+            "candidates_waiting",
+        )
+
+    def get_candidates_waiting(self, search: Search) -> int | None:
+        return search.candidates.count() if search.state == Search.State.DONE else None
+
+
+class ProbeSerializer(serializers.ModelSerializer[Probe]):
+    case = CaseSerializer(read_only=True)
+    faces = serializers.ListField(child=serializers.DictField(), read_only=True)
+    searches: Any = serializers.PrimaryKeyRelatedField(many=True, read_only=True)
+
+    class Meta:
+        model = Probe
+        fields = (
+            "id",
+            "case",
+            "offence",
+            "legal_basis",
+            "source",
+            "source_detail",
+            "submitted_at",
+            "sha256",
+            "format",
+            "width",
+            "height",
+            "state",
+            "failure",
+            "faces",
+            "searches",
+        )
+
+
+class NewProbeSerializer(serializers.Serializer[Any]):
+    case_number = serializers.CharField(max_length=64)
+    offence = serializers.CharField(max_length=40)
+    legal_basis = serializers.CharField(max_length=40)
+    source = serializers.CharField(max_length=40)  # type: ignore[assignment]  # a field's name here, not the base's attribute
+    source_detail = serializers.CharField(max_length=300)
+    attested = serializers.BooleanField()
+    image = serializers.FileField(max_length=200)
+
+
+class NewSearchSerializer(serializers.Serializer[Any]):
+    face = serializers.IntegerField(min_value=0, max_value=32767)
+    list_size = serializers.IntegerField(min_value=2, max_value=50, required=False)
+
+
+class Cases(generics.ListAPIView[Case]):
+    """The cases you are on, newest first."""
+
+    permission_classes = INVESTIGATOR
+    serializer_class = CaseSerializer
+    filterset_fields = ("number",)
+    queryset = Case.objects.none()
+
+    def get_queryset(self) -> Any:
+        return Case.objects.visible_to(signed_in(self.request))
+
+
+class Probes(generics.ListAPIView[Probe]):
+    """The probe images of your cases; POST submits one."""
+
+    permission_classes = INVESTIGATOR
+    serializer_class = ProbeSerializer
+    parser_classes = (MultiPartParser,)
+    filterset_fields = ("case", "state")
+    queryset = Probe.objects.none()
+
+    def get_queryset(self) -> Any:
+        return Probe.objects.visible_to(signed_in(self.request)).select_related("case")
+
+    @extend_schema(
+        request=NewProbeSerializer,
+        responses={201: ProbeSerializer},
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, description="The same key is one probe."
+            )
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        body = NewProbeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        values = dict(body.validated_data)
+        upload = values.pop("image")
+        if upload.size > images.DEFAULT_LIMITS.max_bytes:
+            raise BadInput("The image is larger than 32 MB.")
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not 1 <= len(key) <= 64:
+            raise BadInput("An Idempotency-Key has 1 to 64 characters.")
+        probe = services.submit(
+            by=signed_in(request), purpose=Purpose(**values), image=upload.read(), idempotency_key=key
+        )
+        return Response(ProbeSerializer(probe).data, status=status.HTTP_201_CREATED)
+
+
+class OneProbe(generics.RetrieveAPIView[Probe]):
+    """A probe with the faces found in it; poll until `state` is no longer `received`."""
+
+    permission_classes = INVESTIGATOR
+    serializer_class = ProbeSerializer
+    queryset = Probe.objects.none()
+
+    def get_queryset(self) -> Any:
+        return Probe.objects.visible_to(signed_in(self.request)).select_related("case")
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        probe = self.get_object()
+        audit.record("probe.viewed", by=signed_in(request), obj=probe, case=probe.case_id)
+        return Response(self.get_serializer(probe).data)
+
+
+class ProbeImage(APIView):
+    permission_classes = INVESTIGATOR
+
+    @extend_schema(responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        """The probe image, upright, at most 1600 pixels on its longer side."""
+        probe = get_object_or_404(Probe.objects.visible_to(signed_in(request)), pk=pk)
+        pixels = images.read_png(vault.read_file(probe.pk, probe.pk))
+        return image(images.view_jpeg(pixels, max_side=VIEW_SIDE))
+
+
+class ProbeSearches(APIView):
+    permission_classes = INVESTIGATOR
+
+    @extend_schema(request=NewSearchSerializer, responses={201: SearchSerializer})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Search the gallery with one of the probe's faces."""
+        probe = get_object_or_404(Probe.objects.visible_to(signed_in(request)), pk=pk)
+        body = NewSearchSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        search = services.search(by=signed_in(request), probe=probe, **body.validated_data)
+        return Response(SearchSerializer(search).data, status=status.HTTP_201_CREATED)
+
+
+class Searches(generics.ListAPIView[Search]):
+    """The searches of your cases, newest first."""
+
+    permission_classes = INVESTIGATOR
+    serializer_class = SearchSerializer
+    filterset_fields = ("probe", "state")
+    queryset = Search.objects.none()
+
+    def get_queryset(self) -> Any:
+        return Search.objects.visible_to(signed_in(self.request)).select_related("encoder")
+
+
+class OneSearch(generics.RetrieveAPIView[Search]):
+    """A search; poll until `state` is `done` or `failed`."""
+
+    permission_classes = INVESTIGATOR
+    serializer_class = SearchSerializer
+    queryset = Search.objects.none()
+
+    def get_queryset(self) -> Any:
+        return Search.objects.visible_to(signed_in(self.request)).select_related("encoder")
+
+
+class TryAgain(APIView):
+    permission_classes = INVESTIGATOR
+
+    @extend_schema(request=None, responses={200: SearchSerializer})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Put a failed search back into the queue."""
+        search = get_object_or_404(Search.objects.visible_to(signed_in(request)), pk=pk)
+        return Response(SearchSerializer(services.try_again(by=signed_in(request), search=search)).data)
+
+
+class ShareSerializer(serializers.Serializer[Any]):
+    username = serializers.CharField(max_length=64)
+
+
+class ShareCase(APIView):
+    permission_classes = INVESTIGATOR
+
+    @extend_schema(request=ShareSerializer, responses={204: None})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Put another investigator of the agency on the case."""
+        case = get_object_or_404(Case.objects.visible_to(signed_in(request)), pk=pk)
+        body = ShareSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        services.share(by=signed_in(request), case=case, **body.validated_data)
+        return Response(status=status.HTTP_204_NO_CONTENT)

@@ -1,0 +1,15 @@
+from django.urls import path
+
+from mugsearch.probes import api
+
+urlpatterns = [
+    path("cases", api.Cases.as_view(), name="api_cases"),
+    path("cases/<uuid:pk>/share", api.ShareCase.as_view(), name="api_share_case"),
+    path("probes", api.Probes.as_view(), name="api_probes"),
+    path("probes/<uuid:pk>", api.OneProbe.as_view(), name="api_probe"),
+    path("probes/<uuid:pk>/image", api.ProbeImage.as_view(), name="api_probe_image"),
+    path("probes/<uuid:pk>/searches", api.ProbeSearches.as_view(), name="api_probe_searches"),
+    path("searches", api.Searches.as_view(), name="api_searches"),
+    path("searches/<uuid:pk>", api.OneSearch.as_view(), name="api_search"),
+    path("searches/<uuid:pk>/try-again", api.TryAgain.as_view(), name="api_try_again"),
+]

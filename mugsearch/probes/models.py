@@ -1,0 +1,203 @@
+"""Cases, the probe images uploaded under them, searches with one face of a probe, and the candidates found."""
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from mugsearch.accounts.models import Agency, Role, User
+from mugsearch.gallery.models import Encoder, Person, Photo
+
+
+class CaseQuerySet(models.QuerySet["Case"]):
+    def visible_to(self, user: User) -> "CaseQuerySet":
+        """Investigators see the cases they are on. Nobody else sees a case as such."""
+        if not user.has_role(Role.INVESTIGATOR):
+            return self.none()
+        return self.filter(members=user)
+
+
+class Case(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+")
+    number = models.CharField("case number", max_length=64)
+    opened_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    members = models.ManyToManyField(User, related_name="cases")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: ClassVar = CaseQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["agency", "number"], name="one_case_per_number"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class ProbeQuerySet(models.QuerySet["Probe"]):
+    def visible_to(self, user: User) -> "ProbeQuerySet":
+        return self.filter(case__in=Case.objects.visible_to(user))
+
+
+class Probe(models.Model):
+    """An uploaded image under a case; never enrolled in the gallery. Its id owns its data key.
+
+    RECEIVED --worker--> READY    (faces found, the investigator picks one)
+             --worker--> NO_FACE
+             --worker--> FAILED   (three tries; the reason is in `failure`)
+    """
+
+    class State(models.TextChoices):
+        RECEIVED = "received", "Looking for faces"
+        READY = "ready", "Faces found"
+        NO_FACE = "no_face", "No face found"
+        FAILED = "failed", "Failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="probes")
+    submitted_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    submitted_at = models.DateTimeField(default=timezone.now, editable=False)
+    # Codes of the policy; what they mean is in mugsearch/policy.toml.
+    offence = models.CharField(max_length=40)
+    legal_basis = models.CharField(max_length=40)
+    source = models.CharField(max_length=40)
+    source_detail = models.CharField("where the image came from", max_length=300)
+    attested_at = models.DateTimeField(help_text="When the submitter attested that the search is none of RULES 2.")
+    policy_digest = models.CharField(max_length=64)
+    sha256 = models.CharField(max_length=64, help_text="Of the file as it was uploaded.")
+    format = models.CharField(max_length=16)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    idempotency_key = models.CharField(max_length=64, null=True)
+    state = models.CharField(max_length=8, choices=State, default=State.RECEIVED)
+    # [{"face": engine.encoders.Face.to_dict(), "quality": {"score", "reasons", "measures"}}], largest first.
+    faces = models.JSONField(default=list)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    tried_at = models.DateTimeField(null=True)
+    failure = models.CharField(max_length=300, blank=True)
+
+    objects: ClassVar = ProbeQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-submitted_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["submitted_by", "idempotency_key"], name="one_probe_per_idempotency_key"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class SearchQuerySet(models.QuerySet["Search"]):
+    def visible_to(self, user: User) -> "SearchQuerySet":
+        return self.filter(probe__in=Probe.objects.visible_to(user))
+
+    def finished(self) -> "SearchQuerySet":
+        return self.filter(state=Search.State.DONE)
+
+
+class Search(models.Model):
+    """One face of a probe against the gallery.
+
+    QUEUED --worker takes it--> RUNNING --candidates written--> DONE
+                                RUNNING --third try failed----> FAILED
+                                RUNNING --worker died---------> QUEUED  (probes.tasks.resume)
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Searching"
+        DONE = "done", "Searched"
+        FAILED = "failed", "Failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    probe = models.ForeignKey(Probe, on_delete=models.PROTECT, related_name="searches")
+    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField(default=timezone.now, editable=False)
+    face = models.PositiveSmallIntegerField(help_text="Position in probe.faces.")
+    list_size = models.PositiveSmallIntegerField(help_text="How many people the list may hold, 2 to 50.")
+    state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    failure = models.CharField(max_length=300, blank=True)
+    # What was searched, and with what (EU AI Act art. 12(3)).
+    encoder = models.ForeignKey(Encoder, on_delete=models.PROTECT, null=True, related_name="+")
+    generation = models.BigIntegerField(null=True, help_text="GalleryChange.number the index had applied.")
+    gallery_size = models.PositiveIntegerField(null=True, help_text="Vectors searched.")
+    depth = models.PositiveIntegerField(null=True, help_text="Photos ranked; siblings below it did not return.")
+
+    objects: ClassVar = SearchQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-requested_at"]
+        verbose_name_plural = "searches"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(list_size__gte=2, list_size__lte=50), name="list_size_2_to_50"),
+            models.UniqueConstraint(
+                fields=["probe", "face"],
+                condition=Q(state__in=["queued", "running"]),
+                name="one_open_search_per_face",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="done")
+                | Q(encoder__isnull=False, generation__isnull=False, gallery_size__isnull=False),
+                name="finished_search_says_what_it_searched",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Candidate(models.Model):
+    """A person on a search's list, shown by the photo that ranked best.
+
+    After an expungement the rank stays as a tombstone: person, photo, score and siblings go (RULES 25).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    search = models.ForeignKey(Search, on_delete=models.PROTECT, related_name="candidates")
+    rank = models.PositiveSmallIntegerField(help_text="1 is the best.")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
+    photo = models.ForeignKey(Photo, on_delete=models.PROTECT, null=True, related_name="+")
+    score = models.FloatField(null=True, help_text="Cosine of the two vectors, -1 to 1.")
+    forgotten_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering: ClassVar = ["search", "rank"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["search", "rank"], name="one_candidate_per_rank"),
+            models.UniqueConstraint(fields=["search", "person"], name="one_candidate_per_person"),
+            models.CheckConstraint(
+                condition=Q(forgotten_at__isnull=True, person__isnull=False, photo__isnull=False, score__isnull=False)
+                | Q(forgotten_at__isnull=False, person__isnull=True, photo__isnull=True, score__isnull=True),
+                name="candidate_whole_or_tombstone",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"candidate {self.rank}"
+
+
+class SiblingPhoto(models.Model):
+    """Another photo of a candidate's person, and what became of it: its rank among photos, or none (RULES 10)."""
+
+    candidate = models.ForeignKey(Candidate, on_delete=models.CASCADE, related_name="siblings")
+    photo = models.ForeignKey(Photo, on_delete=models.PROTECT, related_name="+")
+    rank = models.PositiveIntegerField(null=True, help_text="Rank among photos; empty: not within the search's depth.")
+    score = models.FloatField(null=True)
+
+    class Meta:
+        ordering: ClassVar = ["rank", "id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["candidate", "photo"], name="one_sibling_row_per_photo"),
+        ]
+
+    def __str__(self) -> str:
+        return f"sibling at {self.rank}"

@@ -1,0 +1,179 @@
+"""Submitting a probe image under a case, searching with one of its faces, sharing a case."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from mugsearch.accounts.models import Role, User
+from mugsearch.accounts.services import require
+from mugsearch.audit import services as audit
+from mugsearch.engine import images
+from mugsearch.errors import BadInput, NotAllowed, WrongState
+from mugsearch.probes import policy, tasks
+from mugsearch.probes.models import Case, Probe, Search
+from mugsearch.vault import services as vault
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """Why a search is made (RULES 1-3): codes of the policy, and the investigator's attestation."""
+
+    case_number: str
+    offence: str
+    legal_basis: str
+    source: str
+    source_detail: str
+    attested: bool
+
+
+def submit(*, by: User, purpose: Purpose, image: bytes, idempotency_key: str | None = None) -> Probe:
+    """Take one image under a case. Sending the same `idempotency_key` again returns the probe made first.
+
+    Raises BadImage or BadInput with nothing stored. When it returns, image and row are durable, and the worker
+    has been told to look for faces.
+    """
+    if idempotency_key and (before := _submitted_before(by, idempotency_key)):
+        return before
+    try:
+        with audit.act("probe.submitted", by=by) as act:
+            require(by, Role.INVESTIGATOR)
+            _check(purpose)
+            decoded = images.decode(image)
+            case = _case(by, purpose.case_number)
+            act.case = case.pk
+            now = timezone.now()
+            probe = Probe(
+                id=uuid4(),
+                case=case,
+                submitted_by=by,
+                offence=purpose.offence,
+                legal_basis=purpose.legal_basis,
+                source=purpose.source,
+                source_detail=purpose.source_detail.strip(),
+                attested_at=now,
+                policy_digest=policy.current().digest,
+                sha256=decoded.sha256,
+                format=decoded.format,
+                width=decoded.pixels.shape[1],
+                height=decoded.pixels.shape[0],
+                idempotency_key=idempotency_key or None,
+            )
+            probe.save(force_insert=True)
+            vault.create_key(probe.pk)
+            vault.store_file(probe.pk, probe.pk, images.encode_png(decoded.pixels))
+            act.obj = probe
+            act.note(sha256=probe.sha256, offence=probe.offence, legal_basis=probe.legal_basis, source=probe.source)
+            transaction.on_commit(lambda: tasks.find_faces.delay(str(probe.pk)), robust=True)
+    except IntegrityError:
+        # The same key arrived twice at the same moment: the other request won.
+        if idempotency_key and (before := _submitted_before(by, idempotency_key)):
+            return before
+        raise
+    return probe
+
+
+def search(*, by: User, probe: Probe, face: int, list_size: int | None = None) -> Search:
+    """Queue a search with the face at position `face` of `probe.faces`."""
+    with audit.act("search.requested", by=by, obj=probe, case=probe.case_id) as act:
+        require(by, Role.INVESTIGATOR)
+        _require_member(by, probe.case)
+        rules = policy.current()
+        size = rules.list_size if list_size is None else list_size
+        if not 2 <= size <= 50:
+            raise BadInput("The list holds between 2 and 50 people.")
+        Probe.objects.select_for_update().get(pk=probe.pk)  # two clicks wait for each other
+        probe.refresh_from_db(fields=["state", "faces"])
+        if probe.state != Probe.State.READY:
+            raise WrongState("No faces have been found in this image, so there is nothing to search with yet.")
+        if not 0 <= face < len(probe.faces):
+            raise BadInput("Pick one of the faces found in this image.")
+        if probe.searches.filter(face=face, state__in=[Search.State.QUEUED, Search.State.RUNNING]).exists():
+            raise WrongState("A search with this face is under way already.")
+        queued = Search.objects.create(probe=probe, requested_by=by, face=face, list_size=size)
+        act.obj = queued
+        act.note(
+            probe=str(probe.pk),
+            face=face,
+            list_size=size,
+            quality=probe.faces[face]["quality"]["score"],
+            mode="investigation",  # no threshold (RULES 8)
+        )
+        transaction.on_commit(lambda: tasks.run_search.delay(str(queued.pk)), robust=True)
+    return queued
+
+
+def try_again(*, by: User, search: Search) -> Search:
+    """Put a failed search back into the queue."""
+    with audit.act("search.requeued", by=by, obj=search, case=search.probe.case_id):
+        require(by, Role.INVESTIGATOR)
+        _require_member(by, search.probe.case)
+        failed = Search.objects.filter(pk=search.pk, state=Search.State.FAILED)
+        if failed.update(state=Search.State.QUEUED, attempts=0, failure="", started_at=None) != 1:
+            raise WrongState("Only a failed search can be tried again.")
+        transaction.on_commit(lambda: tasks.run_search.delay(str(search.pk)), robust=True)
+    search.refresh_from_db()
+    return search
+
+
+def share(*, by: User, case: Case, username: str) -> User:
+    """Put another investigator of the same agency on the case."""
+    with audit.act("case.shared", by=by, obj=case, case=case.pk) as act:
+        require(by, Role.INVESTIGATOR)
+        _require_member(by, case)
+        colleague = User.objects.filter(username__iexact=username.strip(), agency=case.agency).first()
+        if colleague is None or not colleague.has_role(Role.INVESTIGATOR):
+            raise BadInput("There is no investigator of this agency with that user name.")
+        case.members.add(colleague)
+        act.note(with_user=str(colleague.pk))
+    return colleague
+
+
+def _check(purpose: Purpose) -> None:
+    rules = policy.current()
+    if not purpose.case_number.strip():
+        raise BadInput("A case number is needed.")
+    if purpose.source in rules.refused_sources:
+        raise BadInput(f"{rules.refused_sources[purpose.source]}: such an image can't be searched with.")
+    for code, allowed, what in (
+        (purpose.offence, rules.offences, "an offence"),
+        (purpose.legal_basis, rules.legal_bases, "a legal basis"),
+        (purpose.source, rules.sources, "a source"),
+    ):
+        if code not in allowed:
+            raise BadInput(f"Choose {what} from the agency's list.")
+    if not purpose.source_detail.strip():
+        raise BadInput("Say where the image came from.")
+    if not purpose.attested:
+        raise BadInput("Nothing is searched without the attestation.")
+
+
+def _case(by: User, number: str) -> Case:
+    if by.agency_id is None:
+        raise NotAllowed("Your account belongs to no agency, so it can't open cases.")
+    case, opened = Case.objects.get_or_create(agency_id=by.agency_id, number=number.strip(), defaults={"opened_by": by})
+    if opened:
+        case.members.add(by)
+    _require_member(by, case)
+    return case
+
+
+def _require_member(by: User, case: Case) -> None:
+    if not case.members.filter(pk=by.pk).exists():
+        raise NotAllowed("This case is another investigator's. Ask them to share it with you.")
+
+
+def _submitted_before(by: User, key: str) -> Probe | None:
+    return Probe.objects.filter(submitted_by=by, idempotency_key=key).first()
+
+
+def policy_labels(probe: Probe) -> dict[str, Any]:
+    """The words for the codes on a probe; a code that the policy no longer has stands for itself."""
+    rules = policy.current()
+    return {
+        "offence": rules.offences.get(probe.offence, probe.offence),
+        "legal_basis": rules.legal_bases.get(probe.legal_basis, probe.legal_basis),
+        "source": rules.sources.get(probe.source, probe.source),
+    }

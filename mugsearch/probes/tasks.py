@@ -1,0 +1,30 @@
+"""What the search worker does. A message is only a nudge: PostgreSQL says what there is to do.
+
+The imports are late because web processes import this module to send messages and must not load FAISS.
+"""
+
+from celery import shared_task
+
+
+@shared_task
+def find_faces(probe_id: str) -> None:
+    from mugsearch.probes import working
+
+    working.find_faces(probe_id)
+
+
+@shared_task
+def run_search(search_id: str) -> None:
+    from mugsearch.probes import working
+
+    working.run_search(search_id)
+
+
+@shared_task
+def resume() -> None:
+    from mugsearch.probes import working
+
+    for probe_id in working.probes_left_behind():
+        find_faces.delay(str(probe_id))
+    for search_id in working.searches_left_behind():
+        run_search.delay(str(search_id))

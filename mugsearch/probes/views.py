@@ -1,0 +1,123 @@
+"""The investigator's pages up to the search. What became of a search is shown by reviews.casework."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from mugsearch.accounts.access import needs, signed_in
+from mugsearch.accounts.models import Role
+from mugsearch.audit import services as audit
+from mugsearch.engine import images
+from mugsearch.errors import BadInput, MugsearchError, NotAllowed
+from mugsearch.probes import policy, services
+from mugsearch.probes.forms import NewProbeForm, SearchForm, ShareForm
+from mugsearch.probes.models import Case, Probe
+from mugsearch.vault import services as vault
+from mugsearch.vault.responses import image
+
+VIEW_SIDE = 1600  # pixels, longest side of the probe as shown before a search
+
+
+@needs(Role.INVESTIGATOR)
+@require_http_methods(["GET", "POST"])
+def new_probe(request: HttpRequest) -> HttpResponse:
+    if request.method == "POST":
+        form = NewProbeForm(request.POST, request.FILES)
+        if form.is_valid():
+            upload = form.cleaned_data["image"]
+            try:
+                if upload.size > images.DEFAULT_LIMITS.max_bytes:
+                    raise BadInput("The image is larger than 32 MB.")
+                probe = services.submit(by=signed_in(request), purpose=form.purpose(), image=upload.read())
+            except (BadInput, NotAllowed) as error:
+                form.add_error(_field_of(error), error.message)
+            else:
+                return redirect("probe", probe.pk)
+        return render(request, "probes/new_probe.html", {"form": form}, status=422)
+    form = NewProbeForm(initial={"case_number": request.GET.get("case", "")})
+    return render(request, "probes/new_probe.html", {"form": form})
+
+
+def _field_of(error: MugsearchError) -> str:
+    return "image" if error.code == "bad_image" else "__all__"
+
+
+@needs(Role.INVESTIGATOR)
+@require_GET
+def probe(request: HttpRequest, probe_id: UUID) -> HttpResponse:
+    """The image and the faces found in it. While the worker looks, htmx asks for this page's content again."""
+    found = get_object_or_404(
+        Probe.objects.visible_to(signed_in(request)).select_related("case", "submitted_by"), pk=probe_id
+    )
+    asked_again = bool(request.headers.get("HX-Request"))
+    if not asked_again:
+        audit.record("probe.viewed", by=signed_in(request), obj=found, case=found.case_id)
+    context = {
+        "probe": found,
+        "labels": services.policy_labels(found),
+        "faces": _faces(found),
+        "searches": found.searches.all(),
+        "list_size": policy.current().list_size,
+        "looking": found.state == Probe.State.RECEIVED,
+    }
+    return render(request, "probes/_probe.html" if asked_again else "probes/probe.html", context)
+
+
+def _faces(probe: Probe) -> list[dict[str, Any]]:
+    """What partials/face_picker.html draws."""
+    faces = []
+    for position, found in enumerate(probe.faces):
+        x, y, width, height = found["face"]["box"]
+        quality = found["quality"]
+        score = quality["score"]
+        grade, word = ("good", "Good") if score >= 70 else ("fair", "Fair") if score >= 40 else ("poor", "Poor")
+        faces.append(
+            {
+                "value": position,
+                "number": position + 1,
+                "x": round(x),
+                "y": round(y),
+                "width": round(width),
+                "height": round(height),
+                "chosen": position == 0 and len(probe.faces) == 1,
+                "grade": grade,
+                "grade_label": f"{word}: {score} of 100",
+                "reasons": [reason["sentence"] for reason in quality["reasons"]],
+            }
+        )
+    return faces
+
+
+@needs(Role.INVESTIGATOR)
+@require_GET
+def probe_image(request: HttpRequest, probe_id: UUID) -> HttpResponse:
+    found = get_object_or_404(Probe.objects.visible_to(signed_in(request)), pk=probe_id)
+    pixels = images.read_png(vault.read_file(found.pk, found.pk))
+    return image(images.view_jpeg(pixels, max_side=VIEW_SIDE))
+
+
+@needs(Role.INVESTIGATOR)
+@require_POST
+def start_search(request: HttpRequest, probe_id: UUID) -> HttpResponse:
+    found = get_object_or_404(Probe.objects.visible_to(signed_in(request)), pk=probe_id)
+    form = SearchForm(request.POST)
+    if not form.is_valid():
+        raise BadInput("Pick the face to search with, and a list size between 2 and 50.")
+    search = services.search(by=signed_in(request), probe=found, **form.cleaned_data)
+    return redirect("search", search.pk)
+
+
+@needs(Role.INVESTIGATOR)
+@require_POST
+def share_case(request: HttpRequest, case_id: UUID) -> HttpResponse:
+    case = get_object_or_404(Case.objects.visible_to(signed_in(request)), pk=case_id)
+    form = ShareForm(request.POST)
+    if not form.is_valid():
+        raise BadInput("Type the user name of the investigator.")
+    colleague = services.share(by=signed_in(request), case=case, username=form.cleaned_data["username"])
+    messages.success(request, f"{colleague.full_name} now sees this case.")
+    return redirect("case", case.pk)

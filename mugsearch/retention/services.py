@@ -1,0 +1,106 @@
+"""Asking for an expungement, withdrawing the request, and approving it: the second clerk's approval erases."""
+
+import re
+
+from django.utils import timezone
+
+from mugsearch.accounts.models import Role, User
+from mugsearch.accounts.services import require
+from mugsearch.audit import services as audit
+from mugsearch.errors import BadInput, NotAllowed, WrongState
+from mugsearch.gallery import locks
+from mugsearch.gallery.models import Booking
+from mugsearch.retention import erasing, queries
+from mugsearch.retention.models import ExpungementOrder
+
+State = ExpungementOrder.State
+
+
+def request_expungement(*, by: User, booking: Booking, order_number: str, reason: str) -> ExpungementOrder:
+    with audit.act("expungement.requested", by=by, booking=str(booking.pk)) as act:
+        require(by, Role.RECORDS)
+        # An erasure under way ends first: otherwise a request could bring its booking number back.
+        locks.writing()
+        current = Booking.objects.visible_to(by).filter(pk=booking.pk).select_related("person").first()
+        if current is None:
+            raise WrongState("This booking is not here any more; it may have been expunged.")
+        order_number, reason = _line(order_number), _line(reason)
+        if not order_number or len(order_number) > 64:
+            raise BadInput("Give the number of the order, up to 64 characters.")
+        if not reason or len(reason) > 500:
+            raise BadInput("Give the reason, up to 500 characters.")
+        _refuse_naming(current, order_number, reason)
+        if ExpungementOrder.objects.filter(booking=current.pk, state__in=[State.REQUESTED, State.APPROVED]).exists():
+            raise WrongState("An order to expunge this booking is waiting for approval already.")
+        order = ExpungementOrder.objects.create(
+            agency_id=current.agency_id,
+            order_number=order_number,
+            reason=reason,
+            booking=current.pk,
+            booking_number=current.booking_number,
+            requested_by=by,
+            counts=queries.preview(current).counts,
+        )
+        act.obj = order
+        act.note(**order.counts)
+    return order
+
+
+def withdraw(*, by: User, order: ExpungementOrder) -> None:
+    with audit.act("expungement.withdrawn", by=by, obj=order):
+        require(by, Role.RECORDS)
+        _require_own_agency(by, order)
+        waiting = ExpungementOrder.objects.filter(pk=order.pk, state=State.REQUESTED)
+        if waiting.update(state=State.WITHDRAWN, withdrawn_by=by, withdrawn_at=timezone.now()) != 1:
+            raise WrongState("This order can't be withdrawn any more.")
+    order.refresh_from_db()
+
+
+def approve(*, by: User, order: ExpungementOrder, seen: str) -> None:
+    """`seen` is the digest of the preview that the clerk looked at: they approve that and nothing else.
+
+    The records are gone when this returns, unless a step failed: then the order shows it and it is tried again.
+    """
+    with audit.act("expungement.approved", by=by, obj=order) as act:
+        require(by, Role.RECORDS)
+        _require_own_agency(by, order)
+        current = ExpungementOrder.objects.select_for_update(of=("self",)).get(pk=order.pk)
+        if current.requested_by_id == by.pk:
+            raise NotAllowed("You asked for this expungement, so another records clerk has to approve it.")
+        booking = Booking.objects.filter(pk=current.booking).first() if current.booking else None
+        if current.state != State.REQUESTED or booking is None:
+            raise WrongState("This order is not waiting for approval any more.")
+        preview = queries.preview(booking)
+        act.note(preview=preview.digest, **preview.counts)
+        if preview.digest != seen:
+            raise WrongState("It changed; look again at what will go, then approve.")
+        waiting = ExpungementOrder.objects.filter(pk=order.pk, state=State.REQUESTED)
+        if waiting.update(state=State.APPROVED, approved_by=by, approved_at=timezone.now()) != 1:
+            raise WrongState("This order is not waiting for approval any more.")
+    erasing.carry_out(order.pk)
+    order.refresh_from_db()
+
+
+def _require_own_agency(by: User, order: ExpungementOrder) -> None:
+    if not ExpungementOrder.objects.visible_to(by).filter(pk=order.pk).exists():
+        raise NotAllowed("This order is another agency's.")
+
+
+def _line(text: str) -> str:
+    """One line of printable characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _refuse_naming(booking: Booking, *texts: str) -> None:
+    """The order outlives the booking and goes on the certificate, so it may not say whose booking it was."""
+    person = booking.person
+    for text in texts:
+        words = set(re.findall(r"\w+", text.casefold()))
+        family, given = (set(re.findall(r"\w+", n.casefold())) for n in (person.family_name, person.given_names))
+        named = bool(family and given and family <= words and given & words)
+        if named or any(_mentions(text, number) for number in (booking.booking_number, person.person_id)):
+            raise BadInput("Leave out the person's name and numbers: order number and reason are kept for good.")
+
+
+def _mentions(text: str, number: str) -> bool:
+    return bool(re.search(rf"(?<![\w-]){re.escape(number.strip())}(?![\w-])", text, re.IGNORECASE))

@@ -1,0 +1,170 @@
+"""The records clerks' pages of expungement: from the booking number on an order to the certificate."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Case, IntegerField, Value, When
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from mugsearch.accounts.access import needs, signed_in
+from mugsearch.accounts.models import Role, User
+from mugsearch.audit import services as audit
+from mugsearch.errors import BadInput, WrongState
+from mugsearch.gallery.models import Booking
+from mugsearch.retention import queries, services, words
+from mugsearch.retention.forms import LookUpForm, RequestForm
+from mugsearch.retention.models import ExpungementOrder
+
+PER_PAGE = 25
+THUMBS = 12
+State = ExpungementOrder.State
+
+# What waits for a person comes first, then what is under way, then the rest by date.
+_URGENCY = Case(
+    When(state=State.REQUESTED, then=Value(0)),
+    When(state__in=[State.APPROVED, State.ERASED], then=Value(1)),
+    default=Value(2),
+    output_field=IntegerField(),
+)
+
+
+@needs(Role.RECORDS)
+@require_GET
+def orders(request: HttpRequest) -> HttpResponse:
+    user = signed_in(request)
+    found = ExpungementOrder.objects.visible_to(user).select_related("requested_by", "approved_by")
+    page = Paginator(found.order_by(_URGENCY, "-requested_at"), PER_PAGE).get_page(request.GET.get("page"))
+    waiting = found.filter(state=State.REQUESTED).exclude(requested_by=user).count()
+    return render(request, "retention/orders.html", {"page": page, "waiting": waiting})
+
+
+@needs(Role.RECORDS)
+@require_http_methods(["GET", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """A booking number is looked up by POST, so that it stays out of logs and histories, which nobody expunges."""
+    user = signed_in(request)
+    if request.method == "POST" and "booking_number" in request.POST:
+        return _look_up(request, user)
+    if not (booking_id := request.GET.get("booking", "")):
+        return render(request, "retention/look_up.html", {"form": LookUpForm()})
+    booking = get_object_or_404(_bookings(user).select_related("person"), pk=_uuid(booking_id))
+    form = RequestForm(request.POST if request.method == "POST" else None)
+    status = 200
+    if request.method == "POST":
+        status = 422
+        if form.is_valid():
+            try:
+                order = services.request_expungement(by=user, booking=booking, **form.cleaned_data)
+            except BadInput as error:
+                form.add_error(None, error.message)
+            else:
+                messages.success(request, "Requested. Another records clerk has to approve it.")
+                return redirect("expungement", order.pk)
+    else:
+        audit.record("expungement.previewed", by=user, obj=booking)
+    waiting = ExpungementOrder.objects.filter(booking=booking.pk, state=State.REQUESTED).first()
+    context = {"form": form, "waiting": waiting, **_shown(queries.preview(booking))}
+    return render(request, "retention/new.html", context, status=status)
+
+
+def _look_up(request: HttpRequest, user: User) -> HttpResponse:
+    form = LookUpForm(request.POST)
+    if form.is_valid():
+        number = form.cleaned_data["booking_number"]
+        found, expunged = queries.look_up(user, number)
+        if found:
+            return redirect(f"{request.path}?booking={found.pk}")
+        if expunged:
+            form.add_error(
+                "booking_number", "The booking of this number has been expunged before. Nothing of it is left here."
+            )
+        else:
+            form.add_error("booking_number", "Your agency has no booking of this number. Look at its spelling.")
+    return render(request, "retention/look_up.html", {"form": form}, status=422)
+
+
+@needs(Role.RECORDS)
+@require_GET
+def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """htmx asks for the content again while the erasure is under way."""
+    user = signed_in(request)
+    found = _order(user, order_id)
+    asked_again = bool(request.headers.get("HX-Request"))
+    if not asked_again:
+        audit.record("expungement.viewed", by=user, obj=found)
+    context: dict[str, Any] = {
+        "order": found,
+        "steps": words.timeline(found),
+        "went": words.lines(found.counts) if found.erased_at else [],
+        "may_approve": found.state == State.REQUESTED and found.requested_by_id != user.pk,
+        "under_way": found.state in (State.APPROVED, State.ERASED),
+        "troubles": list(found.troubles.values()),
+    }
+    if found.state == State.REQUESTED:
+        preview = queries.preview(get_object_or_404(Booking.objects.select_related("person"), pk=found.booking))
+        context |= {**_shown(preview), "changed": preview.counts != found.counts}
+    return render(request, "retention/_order.html" if asked_again else "retention/order.html", context)
+
+
+@needs(Role.RECORDS)
+@require_POST
+def approve(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    user = signed_in(request)
+    found = _order(user, order_id)
+    services.approve(by=user, order=found, seen=request.POST.get("seen", ""))
+    return redirect("expungement", found.pk)
+
+
+@needs(Role.RECORDS)
+@require_POST
+def withdraw(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    user = signed_in(request)
+    found = _order(user, order_id)
+    services.withdraw(by=user, order=found)
+    messages.success(request, "The order is withdrawn. Nothing was erased.")
+    return redirect("expungement", found.pk)
+
+
+@needs(Role.RECORDS)
+@require_GET
+def certificate(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    user = signed_in(request)
+    found = _order(user, order_id)
+    if found.state != State.COMPLETE:
+        raise WrongState("There is no certificate yet: this expungement is not complete.")
+    audit.record("expungement.certificate-viewed", by=user, obj=found)
+    context = {"order": found, "steps": words.certified(found), "went": words.lines(found.counts)}
+    return render(request, "retention/certificate.html", context)
+
+
+def _shown(preview: queries.Preview) -> dict[str, Any]:
+    return {
+        "booking": preview.booking,
+        "person": preview.booking.person,
+        "preview": preview,
+        "will_go": words.lines(preview.counts),
+        "thumbs": preview.photos[:THUMBS],
+        "more_photos": max(0, len(preview.photos) - THUMBS),
+    }
+
+
+def _order(user: User, order_id: UUID) -> ExpungementOrder:
+    visible = ExpungementOrder.objects.visible_to(user)
+    related = visible.select_related("agency", "requested_by", "approved_by", "withdrawn_by")
+    found: ExpungementOrder = get_object_or_404(related, pk=order_id)
+    return found
+
+
+def _bookings(user: User) -> Any:
+    return Booking.objects.visible_to(user)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

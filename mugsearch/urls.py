@@ -1,0 +1,18 @@
+"""Which room answers which address."""
+
+from django.urls import include, path
+
+from mugsearch import pages
+
+urlpatterns = [
+    path("", pages.home, name="home"),
+    path("healthz", pages.healthz, name="healthz"),
+    path("", include("mugsearch.accounts.urls")),
+    path("gallery/", include("mugsearch.gallery.urls")),
+    path("", include("mugsearch.probes.urls")),
+    path("", include("reviews.casework_urls")),
+    path("reviews/", include("reviews.urls")),
+    path("expungements/", include("mugsearch.retention.urls")),
+    path("audit/", include("mugsearch.auditing.urls")),
+    path("api/v1/", include("mugsearch.api")),
+]

@@ -1,0 +1,224 @@
+"""Examinations and leads over REST: the same services, the same blindness.
+
+An examination is read by positions, its images under its own address. Nothing of the search, the probe, the case or
+the other examiner is in any answer to an examiner.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from rest_framework import generics, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+
+from mugsearch.accounts.access import role_permission, signed_in
+from mugsearch.accounts.models import Role
+from mugsearch.audit import services as audit
+from mugsearch.errors import NotAllowed
+from mugsearch.vault.responses import image
+from reviews import pictures, queries, services
+from reviews.models import Examination, Finding
+
+EXAMINER = [role_permission(Role.EXAMINER)]
+JPEG: Any = {(200, "image/jpeg"): OpenApiTypes.BINARY}
+SIZE = OpenApiParameter("size", str, enum=["thumb", "full"], default="full")
+
+
+class QueueSerializer(serializers.Serializer[queries.Queue]):
+    waiting = serializers.IntegerField(help_text="How many searches you may examine now.")
+    oldest = serializers.DateTimeField(allow_null=True, help_text="When the oldest of them was finished.")
+
+
+class ExaminationSerializer(serializers.ModelSerializer[Examination]):
+    found = serializers.IntegerField(help_text="Candidates with a finding of yours.", read_only=True)
+    total = serializers.IntegerField(help_text="Candidates that need one.", read_only=True)
+
+    class Meta:
+        model = Examination
+        fields = ("id", "state", "claimed_at", "concluded_at", "found", "total")
+
+
+class CandidatePlaceSerializer(serializers.Serializer[queries.Place]):
+    """A candidate by its position in your order. `gone`: expunged, needs no finding and has no image."""
+
+    position = serializers.IntegerField()
+    gone = serializers.BooleanField()
+    image = serializers.SerializerMethodField()
+    conclusion = serializers.ChoiceField(choices=Finding.Conclusion.choices, allow_blank=True)
+    notes = serializers.CharField()
+    saved_at = serializers.DateTimeField(allow_null=True)
+
+    @extend_schema_field(OpenApiTypes.URI)
+    def get_image(self, place: queries.Place) -> str | None:
+        if place.gone:
+            return None
+        return reverse(
+            "api_examination_candidate_image",
+            args=[self.context["examination"], place.position],
+            request=self.context["request"],
+        )
+
+
+class SheetSerializer(serializers.Serializer[queries.Sheet]):
+    id = serializers.UUIDField(source="examination.pk")
+    state = serializers.ChoiceField(source="examination.state", choices=Examination.State.choices)
+    claimed_at = serializers.DateTimeField(source="examination.claimed_at")
+    concluded_at = serializers.DateTimeField(source="examination.concluded_at", allow_null=True)
+    found = serializers.IntegerField()
+    total = serializers.IntegerField()
+    over = serializers.BooleanField(help_text="Whether all have concluded; false until you have.")
+    probe_image = serializers.SerializerMethodField()
+    face = serializers.ListField(
+        child=serializers.FloatField(),
+        allow_null=True,
+        help_text="The face searched: x, y, width, height as shares of the probe's sides.",
+    )
+    candidates = CandidatePlaceSerializer(source="places", many=True)
+
+    @extend_schema_field(OpenApiTypes.URI)
+    def get_probe_image(self, sheet: queries.Sheet) -> str:
+        return reverse("api_examination_probe_image", args=[sheet.examination.pk], request=self.context["request"])
+
+
+class NewFindingSerializer(serializers.Serializer[Any]):
+    position = serializers.IntegerField(min_value=1, max_value=50)
+    conclusion = serializers.ChoiceField(choices=Finding.Conclusion.choices)
+    notes = serializers.CharField(
+        max_length=Finding.NOTES_LIMIT, required=False, allow_blank=True, trim_whitespace=False
+    )
+
+
+def _mine(request: Request, pk: UUID) -> Examination:
+    visible = Examination.objects.visible_to(signed_in(request)).select_related("search__probe")
+    mine: Examination = get_object_or_404(visible, pk=pk)
+    return mine
+
+
+def _sheet(request: Request, mine: Examination, code: int = status.HTTP_200_OK) -> Response:
+    context = {"request": request, "examination": mine.pk}
+    return Response(SheetSerializer(queries.sheet(mine), context=context).data, status=code)
+
+
+class ExaminationQueue(APIView):
+    permission_classes = EXAMINER
+
+    @extend_schema(responses=QueueSerializer)
+    def get(self, request: Request) -> Response:
+        """How much waits for you. Needs a valid certificate."""
+        if not signed_in(request).may_examine():
+            raise NotAllowed(services.NO_CERTIFICATE)
+        return Response(QueueSerializer(queries.queue_of(signed_in(request))).data)
+
+
+class NextExamination(APIView):
+    permission_classes = EXAMINER
+
+    @extend_schema(request=None, responses={201: SheetSerializer})
+    def post(self, request: Request) -> Response:
+        """Claim the oldest search you may examine; 409 when nothing waits."""
+        mine = services.claim_next(by=signed_in(request))
+        return _sheet(request, mine, status.HTTP_201_CREATED)
+
+
+class Examinations(generics.ListAPIView[Examination]):
+    """Your examinations, the newest first."""
+
+    permission_classes = EXAMINER
+    serializer_class = ExaminationSerializer
+    filterset_fields = ("state",)
+    queryset = Examination.objects.none()
+
+    def get_queryset(self) -> Any:
+        mine = Examination.objects.visible_to(signed_in(self.request))
+        return queries.with_progress(mine).order_by("-claimed_at")
+
+
+class OneExamination(APIView):
+    permission_classes = EXAMINER
+
+    @extend_schema(responses=SheetSerializer)
+    def get(self, request: Request, pk: UUID) -> Response:
+        """An examination of yours: the candidates in your order, and what you found."""
+        mine = _mine(request, pk)
+        audit.record("examination.viewed", by=signed_in(request), obj=mine, case=mine.search.probe.case_id)
+        return _sheet(request, mine)
+
+
+class ExaminationProbeImage(APIView):
+    permission_classes = EXAMINER
+
+    @extend_schema(responses=JPEG, parameters=[SIZE])
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        """The probe: the original image, upright and whole."""
+        return image(
+            pictures.probe_examined(by=signed_in(request), examination=_mine(request, pk), thumb=_thumb(request))
+        )
+
+
+class ExaminationCandidateImage(APIView):
+    permission_classes = EXAMINER
+
+    @extend_schema(responses=JPEG, parameters=[SIZE])
+    def get(self, request: Request, pk: UUID, position: int) -> HttpResponse:
+        """A candidate's photograph by its position; 404 where the record was expunged."""
+        mine = _mine(request, pk)
+        return image(
+            pictures.candidate_examined(
+                by=signed_in(request), examination=mine, position=position, thumb=_thumb(request)
+            )
+        )
+
+
+class Findings(APIView):
+    permission_classes = EXAMINER
+
+    @extend_schema(request=NewFindingSerializer, responses=SheetSerializer)
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Save what you concluded on one candidate, or change it."""
+        mine = _mine(request, pk)
+        body = NewFindingSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        services.save_finding(by=signed_in(request), examination=mine, **body.validated_data)
+        return _sheet(request, mine)
+
+
+class ExcludeRemaining(APIView):
+    permission_classes = EXAMINER
+
+    @extend_schema(request=None, responses=SheetSerializer)
+    def post(self, request: Request, pk: UUID) -> Response:
+        """“Different people” on every candidate without a finding."""
+        mine = _mine(request, pk)
+        services.exclude_remaining(by=signed_in(request), examination=mine)
+        return _sheet(request, mine)
+
+
+class Release(APIView):
+    permission_classes = EXAMINER
+
+    @extend_schema(request=None, responses={204: None})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Give the examination back to the queue."""
+        services.release(by=signed_in(request), examination=_mine(request, pk))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class Conclude(APIView):
+    permission_classes = EXAMINER
+
+    @extend_schema(request=None, responses=SheetSerializer)
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Lock your findings for good; 409 while a candidate has none."""
+        mine = _mine(request, pk)
+        services.conclude(by=signed_in(request), examination=mine)
+        return _sheet(request, mine)
+
+
+def _thumb(request: Request) -> bool:
+    return request.query_params.get("size") == "thumb"

@@ -1,0 +1,142 @@
+"""The investigator's pages of what became of a case: they need the searches and the examinations, so they live here.
+
+Until an examination is over they say how far it is and how many candidates wait, never who or by whom.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.core.paginator import Paginator
+from django.db.models import Count, Max, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from mugsearch.accounts.access import needs, signed_in
+from mugsearch.accounts.models import Role
+from mugsearch.audit import services as audit
+from mugsearch.probes import services as probes
+from mugsearch.probes.forms import ShareForm
+from mugsearch.probes.models import Case, Search
+from reviews import queries
+
+PER_PAGE = 25
+
+
+@needs(Role.INVESTIGATOR)
+@require_GET
+def cases(request: HttpRequest) -> HttpResponse:
+    """One's cases, the one worked on last first."""
+    typed = request.GET.get("number", "").strip()
+    found = Case.objects.visible_to(signed_in(request)).filter(number__icontains=typed)
+    found = found.annotate(
+        searched=Count("probes__searches", distinct=True),
+        leads=Count(
+            "probes__searches__lead", filter=Q(probes__searches__lead__withdrawn_at__isnull=True), distinct=True
+        ),
+        latest=Max("probes__submitted_at"),
+    ).order_by("-latest", "-created_at")
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "reviews/cases.html", {"page": page, "typed": typed})
+
+
+@needs(Role.INVESTIGATOR)
+@require_GET
+def case(request: HttpRequest, case_id: UUID) -> HttpResponse:
+    found = get_object_or_404(Case.objects.visible_to(signed_in(request)).prefetch_related("members"), pk=case_id)
+    audit.record("case.viewed", by=signed_in(request), obj=found, case=found.pk)
+    uploads = found.probes.select_related("submitted_by").prefetch_related("searches__lead", "searches__candidates")
+    page = Paginator(uploads, PER_PAGE).get_page(request.GET.get("page"))
+    states = queries.examination_states(search for probe in page for search in probe.searches.all())
+    rows: list[dict[str, Any]] = []
+    for probe in page:
+        labels = probes.policy_labels(probe)
+        of_probe: list[Search | None] = list(probe.searches.all()) or [None]
+        rows += [{"probe": probe, "labels": labels, "search": it, **_in_a_row(it, states)} for it in of_probe]
+    context = {"case": found, "page": page, "rows": rows, "share": ShareForm(), "members": found.members.all()}
+    return render(request, "reviews/case.html", context)
+
+
+def _in_a_row(search: Search | None, states: dict[UUID, queries.ExaminationState]) -> dict[str, Any]:
+    if search is None:
+        return {}
+    return {
+        "over": states[search.pk].over,
+        "lead": getattr(search, "lead", None),
+        "candidates": len(search.candidates.all()),
+    }
+
+
+@needs(Role.INVESTIGATOR)
+@require_GET
+def search(request: HttpRequest, search_id: UUID) -> HttpResponse:
+    """A search from the queue to its result. htmx asks for the content again while there is something to wait for."""
+    found = get_object_or_404(
+        Search.objects.visible_to(signed_in(request)).select_related("probe__case", "encoder", "requested_by"),
+        pk=search_id,
+    )
+    asked_again = bool(request.headers.get("HX-Request"))
+    if not asked_again:
+        audit.record("search.viewed", by=signed_in(request), obj=found, case=found.probe.case_id)
+    outcome = _outcome(found)
+    face = found.probe.faces[found.face]
+    context = {
+        "search": found,
+        "probe": found.probe,
+        "labels": probes.policy_labels(found.probe),
+        "quality": face["quality"],
+        "steps": _steps(found, outcome),
+        # In the worker: look again at once. Among people: now and then.
+        "again": {"queued": "500ms", "running": "500ms", "done": "" if outcome["over"] else "15s"}.get(found.state, ""),
+        # A lead's page shows the list itself.
+        "ranks": [] if outcome["lead"] else queries.list_of(found),
+        **outcome,
+    }
+    return render(request, "reviews/_search.html" if asked_again else "reviews/search.html", context)
+
+
+@needs(Role.INVESTIGATOR)
+@require_POST
+def try_again(request: HttpRequest, search_id: UUID) -> HttpResponse:
+    found = get_object_or_404(Search.objects.visible_to(signed_in(request)), pk=search_id)
+    probes.try_again(by=signed_in(request), search=found)
+    return redirect("search", found.pk)
+
+
+def _outcome(search: Search) -> dict[str, Any]:
+    state = queries.examination_state(search)
+    return {
+        "candidates": search.candidates.count() if search.state == Search.State.DONE else None,
+        "examination": state,
+        "over": state.over,
+        "lead": queries.lead_of(search) if state.over else None,
+    }
+
+
+def _steps(search: Search, outcome: dict[str, Any]) -> list[dict[str, str]]:
+    """What partials/timeline.html draws."""
+    examination, lead = outcome["examination"], outcome["lead"]
+    searched = {
+        Search.State.QUEUED: ("In the queue", "current"),
+        Search.State.RUNNING: ("Searching", "current"),
+        Search.State.DONE: ("Searched", "done"),
+        Search.State.FAILED: ("Search failed", "failed"),
+    }[Search.State(search.state)]
+    steps = [
+        {"label": "Submitted", "state": "done", "note": f"{search.probe.submitted_at:%-d %b %H:%M}"},
+        {"label": "Face picked", "state": "done", "note": f"{search.requested_at:%-d %b %H:%M}"},
+        {
+            "label": searched[0],
+            "state": searched[1],
+            "note": f"{search.finished_at:%-d %b %H:%M}" if search.finished_at else "",
+        },
+    ]
+    for number, label in enumerate(("First examination", "Second examination")):
+        done = examination.concluded > number
+        waits = search.state == Search.State.DONE and not examination.over and examination.concluded == number
+        steps.append({"label": label, "state": "done" if done else "current" if waits else "", "note": ""})
+    result = "Result"
+    if examination.over:
+        result = "Lead withdrawn" if lead and lead.withdrawn_at else "Lead" if lead else "No lead"
+    steps.append({"label": result, "state": "done" if examination.over else "", "note": ""})
+    return steps

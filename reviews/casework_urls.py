@@ -1,0 +1,10 @@
+from django.urls import path
+
+from reviews import casework
+
+urlpatterns = [
+    path("cases/", casework.cases, name="cases"),
+    path("cases/<uuid:case_id>", casework.case, name="case"),
+    path("searches/<uuid:search_id>", casework.search, name="search"),
+    path("searches/<uuid:search_id>/try-again", casework.try_again, name="try_again"),
+]

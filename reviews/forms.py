@@ -1,0 +1,29 @@
+from typing import Any
+
+from django import forms
+
+from reviews.models import Finding
+
+REMAINING = "remaining"  # the position that means all candidates without a finding
+
+
+class FindingForm(forms.Form):
+    """What the comparison screen sends: one finding, or `position=remaining` with `conclusion=different`."""
+
+    position = forms.CharField(max_length=9)
+    conclusion = forms.ChoiceField(choices=Finding.Conclusion.choices)
+    notes = forms.CharField(max_length=Finding.NOTES_LIMIT, required=False, strip=False)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        position = cleaned.get("position", "")
+        if position == REMAINING:
+            if cleaned.get("conclusion") != Finding.Conclusion.DIFFERENT:
+                raise forms.ValidationError("All remaining candidates can only be excluded.")
+        elif not (position.isascii() and position.isdigit()):
+            raise forms.ValidationError("Say which candidate is meant by its position.")
+        return cleaned
+
+    def sentence(self) -> str:
+        """The first thing wrong with it."""
+        return str(next(iter(error for errors in self.errors.values() for error in errors), ""))

@@ -1,0 +1,197 @@
+"""What investigators read over REST: how far an examination is, what it came to, and leads, each with the notice."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+
+from mugsearch.accounts.access import role_permission, signed_in
+from mugsearch.accounts.models import Role
+from mugsearch.audit import services as audit
+from mugsearch.gallery.models import Booking, Person
+from mugsearch.probes.models import Search
+from mugsearch.vault.responses import image
+from reviews import pictures, queries
+from reviews.models import Lead
+from reviews.notice import NOTICE
+
+INVESTIGATOR = [role_permission(Role.INVESTIGATOR)]
+JPEG: Any = {(200, "image/jpeg"): OpenApiTypes.BINARY}
+
+
+class RankSerializer(serializers.Serializer[queries.Rank]):
+    """A place on the list once the examination is over. Who was not confirmed is not named."""
+
+    rank = serializers.IntegerField()
+    score = serializers.FloatField(allow_null=True, help_text="Cosine, -1 to 1.")
+    gone = serializers.BooleanField()
+    is_lead = serializers.BooleanField()
+    conclusions = serializers.ListField(child=serializers.CharField(allow_blank=True))
+
+
+class SearchExaminationSerializer(serializers.Serializer[Any]):
+    examiners_needed = serializers.IntegerField()
+    concluded = serializers.IntegerField()
+    candidates = serializers.IntegerField(help_text="Who need a finding; tombstones do not count.")
+    over = serializers.BooleanField()
+    result = serializers.ChoiceField(choices=["lead", "no_lead"], allow_null=True)
+    concluded_at = serializers.DateTimeField(allow_null=True)
+    lead = serializers.UUIDField(allow_null=True)
+    ranks = RankSerializer(many=True)
+
+
+class PersonSerializer(serializers.ModelSerializer[Person]):
+    class Meta:
+        model = Person
+        fields = ("person_id", "family_name", "given_names", "date_of_birth", "sex")
+
+
+class LeadBookingSerializer(serializers.ModelSerializer[Booking]):
+    class Meta:
+        model = Booking
+        fields = ("booking_number", "booked_on", "height_in", "weight_lb")
+
+
+class ConfirmationSerializer(serializers.Serializer[queries.Confirmation]):
+    conclusion = serializers.CharField()
+    notes = serializers.CharField()
+    concluded_at = serializers.DateTimeField()
+
+
+class SiblingSerializer(serializers.Serializer[queries.Sibling]):
+    """Another photo of the person: `rank` among photos, null when it did not return."""
+
+    rank = serializers.IntegerField(allow_null=True)
+    score = serializers.FloatField(allow_null=True, help_text="Cosine, -1 to 1.")
+    booking_number = serializers.CharField(source="booking.booking_number")
+    image = serializers.SerializerMethodField()
+
+    @extend_schema_field(OpenApiTypes.URI)
+    def get_image(self, sibling: queries.Sibling) -> str:
+        return reverse(
+            "api_lead_sibling_image", args=[self.context["lead"], sibling.number], request=self.context["request"]
+        )
+
+
+class NoticeMixin(serializers.Serializer[Any]):
+    notice = serializers.SerializerMethodField()
+
+    def get_notice(self, lead: Any) -> str:
+        return NOTICE
+
+
+class LeadSerializer(NoticeMixin, serializers.ModelSerializer[Lead]):
+    case = serializers.UUIDField(source="search.probe.case_id", read_only=True)
+
+    class Meta:
+        model = Lead
+        fields = ("notice", "id", "search", "case", "released_at", "withdrawn_at")
+
+
+class LeadSheetSerializer(NoticeMixin):
+    """`person`, `booking`, `siblings` and `candidate_image` are empty once the lead is withdrawn."""
+
+    id = serializers.UUIDField(source="lead.pk")
+    search = serializers.UUIDField(source="lead.search_id")
+    case = serializers.UUIDField(source="lead.search.probe.case_id")
+    released_at = serializers.DateTimeField(source="lead.released_at")
+    withdrawn_at = serializers.DateTimeField(source="lead.withdrawn_at", allow_null=True)
+    list_size = serializers.IntegerField(source="lead.search.list_size")
+    gallery_size = serializers.IntegerField(source="lead.search.gallery_size")
+    encoder = serializers.CharField(source="lead.search.encoder.name")
+    person = PersonSerializer(allow_null=True)
+    booking = LeadBookingSerializer(allow_null=True)
+    probe_image = serializers.SerializerMethodField()
+    candidate_image = serializers.SerializerMethodField()
+    confirmations = ConfirmationSerializer(many=True)
+    siblings = SiblingSerializer(many=True)
+    ranks = RankSerializer(many=True)
+
+    @extend_schema_field(OpenApiTypes.URI)
+    def get_probe_image(self, sheet: queries.LeadSheet) -> str:
+        return reverse("api_lead_probe_image", args=[sheet.lead.pk], request=self.context["request"])
+
+    @extend_schema_field(OpenApiTypes.URI)
+    def get_candidate_image(self, sheet: queries.LeadSheet) -> str | None:
+        if sheet.person is None:
+            return None
+        return reverse("api_lead_candidate_image", args=[sheet.lead.pk], request=self.context["request"])
+
+
+class SearchExamination(APIView):
+    permission_classes = INVESTIGATOR
+
+    @extend_schema(responses=SearchExaminationSerializer)
+    def get(self, request: Request, pk: UUID) -> Response:
+        """How far the examination of a search is. Result, lead and list are empty until it is over."""
+        search = get_object_or_404(Search.objects.visible_to(signed_in(request)).select_related("probe"), pk=pk)
+        audit.record("search.viewed", by=signed_in(request), obj=search, case=search.probe.case_id)
+        state = queries.examination_state(search)
+        lead = queries.lead_of(search) if state.over else None
+        answer = {**vars(state), "lead": lead.pk if lead else None, "ranks": queries.list_of(search)}
+        return Response(SearchExaminationSerializer(answer).data)
+
+
+class Leads(generics.ListAPIView[Lead]):
+    """The leads of your cases, the newest first."""
+
+    permission_classes = INVESTIGATOR
+    serializer_class = LeadSerializer
+    filterset_fields = ("search",)
+    queryset = Lead.objects.none()
+
+    def get_queryset(self) -> Any:
+        return queries.leads_visible_to(signed_in(self.request)).select_related("search__probe")
+
+
+class OneLead(APIView):
+    permission_classes = INVESTIGATOR
+
+    @extend_schema(responses=LeadSheetSerializer)
+    def get(self, request: Request, pk: UUID) -> Response:
+        """A lead with both examinations, the person's other photographs and the fate of the list."""
+        lead = _visible(request, pk)
+        audit.record("lead.viewed", by=signed_in(request), obj=lead, case=lead.search.probe.case_id)
+        context = {"request": request, "lead": lead.pk}
+        return Response(LeadSheetSerializer(queries.lead_sheet(lead), context=context).data)
+
+
+class LeadProbeImage(APIView):
+    permission_classes = INVESTIGATOR
+
+    @extend_schema(responses=JPEG)
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        """The probe image, upright."""
+        return image(pictures.probe_of_lead(by=signed_in(request), lead=_visible(request, pk)))
+
+
+class LeadCandidateImage(APIView):
+    permission_classes = INVESTIGATOR
+
+    @extend_schema(responses=JPEG)
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        """The booking photograph; 404 once the lead is withdrawn."""
+        return image(pictures.candidate_of_lead(by=signed_in(request), lead=_visible(request, pk)))
+
+
+class LeadSiblingImage(APIView):
+    permission_classes = INVESTIGATOR
+
+    @extend_schema(responses=JPEG)
+    def get(self, request: Request, pk: UUID, number: int) -> HttpResponse:
+        """Another photograph of the person, small."""
+        return image(pictures.sibling_of_lead(by=signed_in(request), lead=_visible(request, pk), number=number))
+
+
+def _visible(request: Request, pk: UUID) -> Lead:
+    visible = queries.leads_visible_to(signed_in(request))
+    lead: Lead = get_object_or_404(visible.select_related("search__probe", "search__encoder", "candidate"), pk=pk)
+    return lead

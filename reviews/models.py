@@ -1,0 +1,138 @@
+"""Examinations of finished searches by two people, their findings, and the leads that come of them.
+
+The queue is no table: it is a query over finished searches (`queries.awaiting_examination`).
+"""
+
+import secrets
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from mugsearch.accounts.models import Role, User
+from mugsearch.probes.models import Candidate, Search
+
+
+def new_secret() -> bytes:
+    return secrets.token_bytes(32)
+
+
+class ExaminationQuerySet(models.QuerySet["Examination"]):
+    def visible_to(self, user: User) -> "ExaminationQuerySet":
+        """One's own, and nobody else's: not even that they exist."""
+        if not user.has_role(Role.EXAMINER):
+            return self.none()
+        return self.filter(examiner=user)
+
+    def held(self) -> "ExaminationQuerySet":
+        """Those that take one of a search's places: claimed or concluded."""
+        return self.exclude(state=Examination.State.RELEASED)
+
+    def concluded(self) -> "ExaminationQuerySet":
+        return self.filter(state=Examination.State.CONCLUDED)
+
+
+class Examination(models.Model):
+    """One examiner's own look at one search.
+
+    CLAIMED --conclude--> CONCLUDED (locked for everyone)
+            --release---> RELEASED  (given back to the queue; what was found so far stays for the record)
+
+    PostgreSQL refuses (migration 0002): an examiner who submitted the probe or requested the search, one without a
+    valid certificate, a third place on a search, an end with candidates left over, any other change, deletion.
+    """
+
+    class State(models.TextChoices):
+        CLAIMED = "claimed", "Claimed"
+        CONCLUDED = "concluded", "Concluded"
+        RELEASED = "released", "Given back"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    search = models.ForeignKey(Search, on_delete=models.PROTECT, related_name="examinations")
+    examiner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="examinations")
+    state = models.CharField(max_length=9, choices=State, default=State.CLAIMED)
+    # Orders this examiner's candidates; so two orders tell nothing of each other or of the ranks.
+    secret = models.BinaryField(default=new_secret, editable=False)
+    claimed_at = models.DateTimeField(default=timezone.now, editable=False)
+    concluded_at = models.DateTimeField(null=True)
+
+    objects: ClassVar = ExaminationQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["claimed_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["search", "examiner"], condition=~Q(state="released"), name="one_examination_per_examiner"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="concluded", concluded_at__isnull=False)
+                | Q(state__in=["claimed", "released"], concluded_at__isnull=True),
+                name="concluded_has_a_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Finding(models.Model):
+    """What one examiner concluded on one candidate. Changed only while the examination is claimed (migration 0002)."""
+
+    class Conclusion(models.TextChoices):
+        SAME = "same", "Same person"
+        DIFFERENT = "different", "Different people"
+        INCONCLUSIVE = "inconclusive", "Inconclusive"
+
+    NOTES_LIMIT: ClassVar = 4000
+
+    examination = models.ForeignKey(Examination, on_delete=models.PROTECT, related_name="findings")
+    candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="findings")
+    conclusion = models.CharField(max_length=12, choices=Conclusion)
+    notes = models.TextField(max_length=NOTES_LIMIT, blank=True)
+    saved_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["examination", "candidate"], name="one_finding_per_candidate"),
+            models.CheckConstraint(
+                condition=Q(conclusion__in=["same", "different", "inconclusive"]), name="finding_conclusion_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.conclusion
+
+
+class LeadQuerySet(models.QuerySet["Lead"]):
+    def visible_to(self, user: User) -> "LeadQuerySet":
+        """Investigators see the leads of the cases they are on."""
+        return self.filter(search__in=Search.objects.visible_to(user))
+
+
+class Lead(models.Model):
+    """A candidate that two examiners confirmed separately. An investigative lead, nothing more (RULES 18).
+
+    PostgreSQL refuses (migration 0002) a lead whose two examinations are not of this search, concluded, by different
+    people and SAME on this candidate alone; any change but being withdrawn once; deletion.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    search = models.OneToOneField(Search, on_delete=models.PROTECT, related_name="lead")
+    candidate = models.OneToOneField(Candidate, on_delete=models.PROTECT, related_name="lead")
+    first = models.ForeignKey(Examination, on_delete=models.PROTECT, related_name="+")
+    second = models.ForeignKey(Examination, on_delete=models.PROTECT, related_name="+")
+    released_at = models.DateTimeField(default=timezone.now, editable=False)
+    withdrawn_at = models.DateTimeField(null=True, help_text="When the booking behind it was expunged.")
+
+    objects: ClassVar = LeadQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-released_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(first=F("second")), name="lead_needs_two_examinations"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)

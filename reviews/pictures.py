@@ -1,0 +1,108 @@
+"""Photographs for whoever may see them now. Each one shown is an entry in the audit, made before it is sent.
+
+What leaves here is a fresh JPEG: its name, its address and its headers hold no id of the probe, the candidate or the
+booking.
+"""
+
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from django.http import Http404
+from numpy.typing import NDArray
+
+from mugsearch.accounts.models import Role, User
+from mugsearch.accounts.services import require
+from mugsearch.audit import services as audit
+from mugsearch.engine import images
+from mugsearch.errors import BadInput, NotAllowed, WrongState
+from mugsearch.gallery.models import Photo
+from mugsearch.vault import services as vault
+from reviews.models import Examination, Lead
+from reviews.order import candidate_at
+from reviews.services import NO_CERTIFICATE
+
+FULL = 4096  # pixels of the longer side; nothing is enlarged
+THUMB = 240
+PROBE_THUMB = 640
+
+
+def probe_examined(*, by: User, examination: Examination, thumb: bool = False) -> bytes:
+    """The original, upright and whole, never an edited one (RULES 6); as a thumbnail at most 640 pixels."""
+    with audit.act("probe.viewed", by=by, obj=examination.search.probe, thumb=thumb, **_under(examination)):
+        _require_open_to(by, examination)
+        pixels = _read(examination.search.probe_id, examination.search.probe_id)
+        return _jpeg(pixels, PROBE_THUMB if thumb else FULL)
+
+
+def candidate_examined(*, by: User, examination: Examination, position: int, thumb: bool) -> bytes:
+    """Http404 for a tombstone: there is nothing left to show."""
+    with audit.act("candidate.viewed", by=by, obj=examination, thumb=thumb, **_under(examination)) as act:
+        _require_open_to(by, examination)
+        try:
+            candidate = candidate_at(examination, position)
+        except BadInput as error:
+            raise Http404 from error
+        act.obj = candidate
+        return _photo(candidate.photo, thumb=thumb)
+
+
+def probe_of_lead(*, by: User, lead: Lead) -> bytes:
+    with audit.act("probe.viewed", by=by, obj=lead.search.probe, **_about(lead)):
+        require(by, Role.INVESTIGATOR)
+        return _jpeg(_read(lead.search.probe_id, lead.search.probe_id), FULL)
+
+
+def candidate_of_lead(*, by: User, lead: Lead) -> bytes:
+    with audit.act("candidate.viewed", by=by, obj=lead.candidate, **_about(lead)):
+        require(by, Role.INVESTIGATOR)
+        return _photo(None if lead.withdrawn_at else lead.candidate.photo, thumb=False)
+
+
+def sibling_of_lead(*, by: User, lead: Lead, number: int) -> bytes:
+    """Another photo of the person, counted from 1 in the order of the lead's page."""
+    with audit.act("candidate.viewed", by=by, obj=lead.candidate, sibling=number, **_about(lead)):
+        require(by, Role.INVESTIGATOR)
+        siblings = [] if lead.withdrawn_at else list(lead.candidate.siblings.select_related("photo"))
+        if not 1 <= number <= len(siblings):
+            raise Http404
+        return _photo(siblings[number - 1].photo, thumb=True)
+
+
+def _under(examination: Examination) -> dict[str, Any]:
+    return {"case": examination.search.probe.case_id, "examination": str(examination.pk)}
+
+
+def _about(lead: Lead) -> dict[str, Any]:
+    return {"case": lead.search.probe.case_id, "lead": str(lead.pk)}
+
+
+def _require_open_to(by: User, examination: Examination) -> None:
+    require(by, Role.EXAMINER)
+    if examination.examiner_id != by.pk:
+        raise NotAllowed("This is somebody else's examination.")
+    if examination.state == Examination.State.RELEASED:
+        raise WrongState("You gave this examination back.")
+    if examination.state == Examination.State.CLAIMED and not by.may_examine():
+        raise NotAllowed(NO_CERTIFICATE)
+
+
+def _photo(photo: Photo | None, *, thumb: bool) -> bytes:
+    if photo is None:
+        raise Http404
+    pixels = _read(photo.booking_id, photo.pk)
+    if thumb and photo.face:
+        x, y, width, height = photo.face["box"]
+        pixels = images.crop(pixels, (x, y, width, height), 0.5)
+    return _jpeg(pixels, THUMB if thumb else FULL)
+
+
+def _read(owner: UUID, name: UUID) -> NDArray[np.uint8]:
+    try:
+        return images.read_png(vault.read_file(owner, name))
+    except vault.KeyDestroyed as error:
+        raise Http404 from error  # expunged between two requests of one page
+
+
+def _jpeg(pixels: NDArray[np.uint8], side: int) -> bytes:
+    return images.view_jpeg(pixels, max_side=side, quality=92)

@@ -1,0 +1,281 @@
+"""What waits for whom, how far an examination is, and what its end says to whom.
+
+Three readers, three views of the same rows. The examiner sees a `Sheet`: positions and their own findings, and
+nothing else before or after they conclude. The investigator sees counts (`examination_state`) until the examination
+is over. Then a lead names its person; of everybody else on the list the investigator sees rank, cosine and the two
+conclusions, never who it was: people who were not confirmed are nobody's business (`list_of`).
+"""
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Count, Exists, Max, OuterRef, Q
+
+from mugsearch.accounts.models import User
+from mugsearch.gallery.models import Booking, Person
+from mugsearch.probes import policy
+from mugsearch.probes.models import Candidate, Case, Search, SearchQuerySet
+from reviews.models import Examination, ExaminationQuerySet, Finding, Lead, LeadQuerySet
+from reviews.order import in_order
+
+# --- the queue -------------------------------------------------------------------------------------
+
+
+def awaiting_examination(*, by: User) -> SearchQuerySet:
+    """Finished searches this person may examine now, in the order in which they are offered.
+
+    Of their agency, with a place free and somebody left on the list; not one they submitted, requested, or know from
+    being on the case; not one they hold or have concluded. Oldest first; those they gave back come after all others.
+    """
+    if not by.may_examine():
+        return Search.objects.none()
+    mine = Examination.objects.filter(search=OuterRef("pk"), examiner=by)
+    on_case = Case.members.through.objects.filter(case_id=OuterRef("probe__case_id"), user_id=by.pk)
+    alive = Candidate.objects.filter(search=OuterRef("pk"), forgotten_at__isnull=True)
+    held = Count("examinations", filter=~Q(examinations__state=Examination.State.RELEASED))
+    offered: SearchQuerySet = (
+        Search.objects.finished()
+        .filter(probe__case__agency=by.agency_id)
+        .exclude(requested_by=by)
+        .exclude(probe__submitted_by=by)
+        .filter(~Exists(on_case), ~Exists(mine.held()), Exists(alive))
+        .annotate(places_held=held, given_back=Exists(mine))
+        .filter(places_held__lt=policy.current().examiners)
+        .order_by("given_back", "finished_at", "pk")
+    )
+    return offered
+
+
+@dataclass(frozen=True)
+class Queue:
+    waiting: int
+    oldest: datetime.datetime | None  # when the oldest of those waiting was finished
+
+
+def queue_of(user: User) -> Queue:
+    waiting = awaiting_examination(by=user)
+    oldest = waiting.order_by("finished_at").values_list("finished_at", flat=True).first()
+    return Queue(waiting.count(), oldest)
+
+
+def with_progress(examinations: ExaminationQuerySet) -> ExaminationQuerySet:
+    """Adds `total`, the candidates that need a finding, and `found`, how many of them have one."""
+    live = Q(search__candidates__forgotten_at__isnull=True)
+    annotated: ExaminationQuerySet = examinations.annotate(
+        total=Count("search__candidates", filter=live, distinct=True),
+        found=Count("findings", filter=Q(findings__candidate__forgotten_at__isnull=True), distinct=True),
+    )
+    return annotated
+
+
+# --- the examiner ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Place:
+    """One candidate as its examiner knows it. `gone`: expunged, needs no finding."""
+
+    position: int
+    gone: bool
+    conclusion: str
+    notes: str
+    saved_at: datetime.datetime | None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    examination: Examination
+    places: list[Place]
+    over: bool  # whether the other examiner has concluded as well; not known before one's own is locked
+
+    @property
+    def face(self) -> list[float] | None:
+        """Where on the probe the face is that was searched: x, y, width, height as shares of the image's sides."""
+        search = self.examination.search
+        probe = search.probe
+        if search.face >= len(probe.faces):
+            return None
+        sides = (probe.width, probe.height, probe.width, probe.height)
+        box = probe.faces[search.face]["face"]["box"]
+        return [round(number / side, 4) for number, side in zip(box, sides, strict=True)]
+
+    @property
+    def total(self) -> int:
+        return sum(not place.gone for place in self.places)
+
+    @property
+    def found(self) -> int:
+        return sum(bool(place.conclusion) and not place.gone for place in self.places)
+
+
+def sheet(examination: Examination) -> Sheet:
+    findings = {finding.candidate_id: finding for finding in examination.findings.all()}
+    places = []
+    for position, candidate in enumerate(in_order(examination), start=1):
+        finding = findings.get(candidate.pk)
+        places.append(
+            Place(
+                position=position,
+                gone=candidate.forgotten_at is not None,
+                conclusion=finding.conclusion if finding else "",
+                notes=finding.notes if finding else "",
+                saved_at=finding.saved_at if finding else None,
+            )
+        )
+    locked = examination.state == Examination.State.CONCLUDED
+    return Sheet(examination, places, over=locked and examination_state(examination.search).over)
+
+
+# --- the investigator --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ExaminationState:
+    """How far the examination of a search is. Names no examiner, and before it is over no result."""
+
+    examiners_needed: int
+    concluded: int
+    candidates: int  # who need a finding; tombstones do not count
+    over: bool
+    result: str | None  # "lead", "no_lead", or None until it is over
+    concluded_at: datetime.datetime | None  # of the last examination; None too where there was nobody to examine
+
+
+def examination_state(search: Search) -> ExaminationState:
+    return examination_states([search])[search.pk]
+
+
+def examination_states(searches: Iterable[Search]) -> dict[UUID, ExaminationState]:
+    """For a list of searches, in three queries. A finished search with nobody on its list is over: no lead."""
+    needed = policy.current().examiners
+    searches = list(searches)
+    ids = [search.pk for search in searches]
+    alive: dict[UUID, int] = dict(
+        Candidate.objects.filter(search__in=ids, forgotten_at__isnull=True)
+        .order_by()
+        .values_list("search")
+        .annotate(Count("pk"))
+    )
+    ends = {
+        row["search"]: row
+        for row in Examination.objects.concluded()
+        .filter(search__in=ids)
+        .order_by()
+        .values("search")
+        .annotate(concluded=Count("pk"), last=Max("concluded_at"))
+    }
+    leads = set(Lead.objects.filter(search__in=ids).values_list("search", flat=True))
+    states = {}
+    for search in searches:
+        concluded, last = (ends[search.pk]["concluded"], ends[search.pk]["last"]) if search.pk in ends else (0, None)
+        left = alive.get(search.pk, 0)
+        over = search.state == Search.State.DONE and (concluded >= needed or left == 0)
+        states[search.pk] = ExaminationState(
+            examiners_needed=needed,
+            concluded=concluded,
+            candidates=left,
+            over=over,
+            result=("lead" if search.pk in leads else "no_lead") if over else None,
+            concluded_at=last if over else None,
+        )
+    return states
+
+
+def lead_of(search: Search) -> Lead | None:
+    """The lead, withdrawn or not; None where the examination is not over or ended without one."""
+    return Lead.objects.filter(search=search).first()
+
+
+def leads_visible_to(user: User) -> LeadQuerySet:
+    return Lead.objects.visible_to(user)
+
+
+@dataclass(frozen=True)
+class Rank:
+    """A place on the candidate list once the examination is over: no identity."""
+
+    rank: int
+    score: float | None
+    gone: bool
+    is_lead: bool
+    conclusions: list[str]  # labels, in the order in which the examinations were concluded
+
+
+def list_of(search: Search) -> list[Rank]:
+    """What became of everybody on the list; empty until the examination is over."""
+    if not examination_state(search).over:
+        return []
+    lead = lead_of(search)
+    concluded = list(_concluded(search).prefetch_related("findings"))
+    found = [{finding.candidate_id: finding for finding in examination.findings.all()} for examination in concluded]
+    return [
+        Rank(
+            rank=candidate.rank,
+            score=candidate.score,
+            gone=candidate.forgotten_at is not None,
+            is_lead=lead is not None and lead.candidate_id == candidate.pk,
+            conclusions=[of[candidate.pk].get_conclusion_display() if candidate.pk in of else "" for of in found],
+        )
+        for candidate in search.candidates.order_by("rank")
+    ]
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """One of the two examinations behind a lead. The examiner's name is in the audit and the disclosure, not here."""
+
+    conclusion: str
+    notes: str
+    concluded_at: datetime.datetime | None
+
+
+@dataclass(frozen=True)
+class Sibling:
+    """Another photo of the person, and what became of it in this search (RULES 10)."""
+
+    number: int  # what its image is asked for by, from 1
+    rank: int | None  # among photos; None: did not return
+    score: float | None
+    booking: Booking
+
+
+@dataclass(frozen=True)
+class LeadSheet:
+    """Everything a lead says. `person`, `booking` and `siblings` are empty once it was withdrawn."""
+
+    lead: Lead
+    person: Person | None
+    booking: Booking | None
+    confirmations: list[Confirmation]
+    ranks: list[Rank]
+    siblings: list[Sibling]
+
+
+def lead_sheet(lead: Lead) -> LeadSheet:
+    candidate = Candidate.objects.select_related("person", "photo__booking").get(pk=lead.candidate_id)
+    shown = lead.withdrawn_at is None and candidate.forgotten_at is None
+    findings = Finding.objects.filter(candidate=candidate, examination__in=[lead.first_id, lead.second_id])
+    confirmations = [
+        Confirmation(finding.get_conclusion_display(), finding.notes, finding.examination.concluded_at)
+        for finding in findings.select_related("examination").order_by("examination__concluded_at")
+    ]
+    return LeadSheet(
+        lead=lead,
+        person=candidate.person if shown else None,
+        booking=candidate.photo.booking if shown and candidate.photo else None,
+        confirmations=confirmations,
+        ranks=list_of(lead.search),
+        siblings=_siblings(candidate) if shown else [],
+    )
+
+
+def _siblings(candidate: Candidate) -> list[Sibling]:
+    photos = candidate.siblings.select_related("photo__booking")
+    return [Sibling(number, one.rank, one.score, one.photo.booking) for number, one in enumerate(photos, start=1)]
+
+
+def _concluded(search: Search) -> ExaminationQuerySet:
+    concluded: ExaminationQuerySet = Examination.objects.concluded().filter(search=search).order_by("concluded_at")
+    return concluded

@@ -1,0 +1,211 @@
+"""Claiming, finding, concluding, giving back. What two conclusions come to is decided in `decision`, done here.
+
+Locks are taken in one order: gallery.locks.writing, the search's row, the examination's row.
+"""
+
+import hmac
+import json
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from mugsearch.accounts.models import Role, User
+from mugsearch.accounts.services import require
+from mugsearch.audit import services as audit
+from mugsearch.errors import BadInput, NotAllowed, WrongState
+from mugsearch.gallery import locks
+from mugsearch.probes import policy
+from mugsearch.probes.models import Candidate, Search
+from reviews import queries
+from reviews.decision import decide
+from reviews.models import Examination, Finding, Lead
+from reviews.order import candidate_at
+
+NO_CERTIFICATE = "Your examiner certificate is not valid today. An administrator can record a new one."
+NOTHING_WAITS = "Nothing waits for you at the moment."
+
+
+def claim(*, by: User, search: Search) -> Examination:
+    """Take a place on this search. Raises NotAllowed for one's own, WrongState when both places are taken."""
+    with audit.act("examination.claimed", by=by, obj=search, case=search.probe.case_id) as act:
+        require(by, Role.EXAMINER)
+        _require_certificate(by)
+        _lock_search(search.pk)
+        _require_stranger(by, search)
+        if not queries.awaiting_examination(by=by).filter(pk=search.pk).exists():
+            raise WrongState("This search does not wait for you: it is not finished, taken already, or yours already.")
+        examination = Examination.objects.create(search=search, examiner=by)
+        act.obj = examination
+        act.note(search=str(search.pk))
+    return examination
+
+
+def claim_next(*, by: User) -> Examination:
+    """Take a place on the oldest search that waits for this person. Work is offered, not chosen."""
+    with audit.act("examination.claimed", by=by) as act:
+        require(by, Role.EXAMINER)
+        _require_certificate(by)
+        search = _first_still_waiting(by)
+        examination = Examination.objects.create(search=search, examiner=by)
+        act.obj, act.case = examination, search.probe.case_id
+        act.note(search=str(search.pk))
+    return examination
+
+
+def save_finding(*, by: User, examination: Examination, position: int, conclusion: str, notes: str = "") -> Finding:
+    """What one concluded on the candidate at this position of one's own order. May be changed until one concludes."""
+    with audit.act("finding.saved", by=by, obj=examination, case=_case_of(examination)) as act:
+        mine = _claimed(by, examination)
+        candidate = candidate_at(mine, position)
+        act.note(candidate=str(candidate.pk))
+        if candidate.forgotten_at:
+            raise WrongState("This candidate was expunged and needs no conclusion.")
+        if conclusion not in Finding.Conclusion.values:
+            raise BadInput("Choose one of the conclusions.")
+        if len(notes) > Finding.NOTES_LIMIT or "\x00" in notes:
+            raise BadInput(f"Notes are text of up to {Finding.NOTES_LIMIT} characters.")
+        finding, _ = Finding.objects.update_or_create(
+            examination=mine,
+            candidate=candidate,
+            defaults={"conclusion": conclusion, "notes": notes, "saved_at": timezone.now()},
+        )
+    return finding
+
+
+def exclude_remaining(*, by: User, examination: Examination) -> int:
+    """Different people, for every candidate without a finding. Returns for how many."""
+    with audit.act("finding.rest-excluded", by=by, obj=examination, case=_case_of(examination)) as act:
+        mine = _claimed(by, examination)
+        remaining = list(_remaining(mine))
+        Finding.objects.bulk_create(
+            Finding(examination=mine, candidate=candidate, conclusion=Finding.Conclusion.DIFFERENT)
+            for candidate in remaining
+        )
+        act.note(candidates=len(remaining))
+    return len(remaining)
+
+
+def release(*, by: User, examination: Examination) -> None:
+    """Give it back to the queue. Needs no certificate: whoever lost theirs has to be able to give back."""
+    with audit.act("examination.released", by=by, obj=examination, case=_case_of(examination)):
+        mine = _lock_own(by, examination)
+        _move(mine, Examination.State.RELEASED)
+    examination.refresh_from_db()
+
+
+def conclude(*, by: User, examination: Examination) -> None:
+    """Lock one's findings for good. When it is the last one needed, a lead is released or the search ends without.
+
+    The caller learns neither: what the other examiner found is nobody's to see here.
+    """
+    with audit.act("examination.concluded", by=by, obj=examination, case=_case_of(examination)) as act:
+        locks.writing()
+        _lock_search(examination.search_id)
+        mine = _claimed(by, examination)
+        left = _remaining(mine).count()
+        if left:
+            raise WrongState(f"{left} candidate{'s need' if left > 1 else ' needs'} a conclusion first.")
+        _move(mine, Examination.State.CONCLUDED)
+        act.note(search=str(mine.search_id), findings=_digest(mine))
+        concluded = list(
+            Examination.objects.concluded().filter(search=mine.search_id).order_by("concluded_at", "claimed_at")
+        )
+        if len(concluded) >= policy.current().examiners:
+            lead = _release_lead(concluded)
+            act.note(over=True, lead=str(lead.pk) if lead else None)
+    examination.refresh_from_db()
+
+
+def _require_certificate(by: User) -> None:
+    if not by.may_examine():
+        raise NotAllowed(NO_CERTIFICATE)
+
+
+def _require_stranger(by: User, search: Search) -> None:
+    """RULES 12 and 13: the submitter never examines, nor anybody who knows the case."""
+    probe = search.probe
+    if by.pk in (search.requested_by_id, probe.submitted_by_id):
+        raise NotAllowed("You can't examine a search of your own.")
+    if probe.case.members.filter(pk=by.pk).exists():
+        raise NotAllowed("You can't examine a search of a case you are on.")
+    if probe.case.agency_id != by.agency_id:
+        raise NotAllowed("You can't examine a search of another agency.")
+
+
+def _first_still_waiting(by: User) -> Search:
+    """Looked at again under the lock: somebody may have taken the last place since the list was read."""
+    for search_id in list(queries.awaiting_examination(by=by).values_list("pk", flat=True)):
+        before = transaction.savepoint()
+        _lock_search(search_id)
+        search: Search | None = queries.awaiting_examination(by=by).filter(pk=search_id).first()
+        if search:
+            return search
+        transaction.savepoint_rollback(before)  # lets go of the row: two people may walk the list in two orders
+    raise WrongState(NOTHING_WAITS)
+
+
+def _lock_search(search_id: UUID) -> None:
+    """Whoever claims or concludes on this search waits for each other. Foreign keys to it are not held up."""
+    Search.objects.select_for_update(no_key=True).get(pk=search_id)
+
+
+def _lock_own(by: User, examination: Examination) -> Examination:
+    require(by, Role.EXAMINER)
+    mine = Examination.objects.select_for_update(no_key=True).get(pk=examination.pk)
+    if mine.examiner_id != by.pk:
+        raise NotAllowed("This is somebody else's examination.")
+    if mine.state != Examination.State.CLAIMED:
+        raise WrongState(f"This examination was {mine.get_state_display().lower()} already.")
+    return mine
+
+
+def _claimed(by: User, examination: Examination) -> Examination:
+    mine = _lock_own(by, examination)
+    _require_certificate(by)
+    return mine
+
+
+def _remaining(examination: Examination) -> QuerySet[Candidate]:
+    return Candidate.objects.filter(search=examination.search_id, forgotten_at__isnull=True).exclude(
+        findings__examination=examination
+    )
+
+
+def _move(examination: Examination, state: Examination.State) -> None:
+    at = timezone.now() if state == Examination.State.CONCLUDED else None
+    claimed = Examination.objects.filter(pk=examination.pk, state=Examination.State.CLAIMED)
+    if claimed.update(state=state, concluded_at=at) != 1:
+        raise WrongState("This examination has ended already.")
+
+
+def _release_lead(concluded: list[Examination]) -> Lead | None:
+    first, second = concluded
+    candidate = decide(
+        _findings(first),
+        _findings(second),
+        alive=set(
+            Candidate.objects.filter(search=first.search_id, forgotten_at__isnull=True).values_list("pk", flat=True)
+        ),
+    )
+    if candidate is None:
+        return None
+    return Lead.objects.create(search_id=first.search_id, candidate_id=candidate, first=first, second=second)
+
+
+def _findings(examination: Examination) -> dict[UUID, str]:
+    return dict(examination.findings.values_list("candidate", "conclusion"))
+
+
+def _digest(examination: Examination) -> str:
+    """Proves later what was concluded; keyed, because twenty conclusions could be guessed from a plain digest."""
+    said = sorted(
+        [str(candidate), conclusion, notes]
+        for candidate, conclusion, notes in examination.findings.values_list("candidate", "conclusion", "notes")
+    )
+    return hmac.digest(bytes(examination.secret), json.dumps(said).encode(), "sha256").hex()
+
+
+def _case_of(examination: Examination) -> UUID:
+    return examination.search.probe.case_id

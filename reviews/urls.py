@@ -1,0 +1,22 @@
+from django.urls import path
+
+from reviews import lead_views, views
+
+urlpatterns = [
+    path("", views.queue, name="queue"),
+    path("next", views.claim_next, name="claim_next"),
+    path("<uuid:examination_id>", views.examination, name="examination"),
+    path("<uuid:examination_id>/findings", views.save_finding, name="save_finding"),
+    path("<uuid:examination_id>/conclude", views.conclude, name="conclude"),
+    path("<uuid:examination_id>/release", views.release, name="release"),
+    path("<uuid:examination_id>/probe.jpg", views.probe_image, name="examination_probe_image"),
+    path(
+        "<uuid:examination_id>/candidates/<int:position>.jpg",
+        views.candidate_image,
+        name="examination_candidate_image",
+    ),
+    path("leads/<uuid:lead_id>", lead_views.lead, name="lead"),
+    path("leads/<uuid:lead_id>/probe.jpg", lead_views.probe_image, name="lead_probe_image"),
+    path("leads/<uuid:lead_id>/candidate.jpg", lead_views.candidate_image, name="lead_candidate_image"),
+    path("leads/<uuid:lead_id>/photos/<int:number>.jpg", lead_views.sibling_image, name="lead_sibling_image"),
+]

@@ -1,0 +1,213 @@
+"""The examiner's pages. A page knows a candidate by its position in this examination and by nothing else."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from mugsearch.accounts.access import needs, signed_in
+from mugsearch.accounts.models import Role
+from mugsearch.audit import services as audit
+from mugsearch.errors import BadInput, MugsearchError
+from mugsearch.vault.responses import image
+from reviews import pictures, queries, services
+from reviews.forms import REMAINING, FindingForm
+from reviews.models import Examination, Finding
+
+PER_PAGE = 25
+
+
+@needs(Role.EXAMINER)
+@require_GET
+def queue(request: HttpRequest) -> HttpResponse:
+    """What waits for me, what I hold, what I have concluded. Without a certificate: why nothing is offered."""
+    user = signed_in(request)
+    mine = queries.with_progress(Examination.objects.visible_to(user))
+    concluded = Paginator(mine.concluded().order_by("-concluded_at"), PER_PAGE)
+    context = {
+        "certified": user.may_examine(),
+        "certificate": user.certificates.valid().first(),
+        "latest": user.certificates.first(),
+        "today": timezone.localdate(),
+        "queue": queries.queue_of(user),
+        "claimed": mine.filter(state=Examination.State.CLAIMED),
+        "page": concluded.get_page(request.GET.get("page")),
+    }
+    return render(request, "reviews/queue.html", context)
+
+
+@needs(Role.EXAMINER)
+@require_POST
+def claim_next(request: HttpRequest) -> HttpResponse:
+    examination = services.claim_next(by=signed_in(request))
+    return redirect("examination", examination.pk)
+
+
+@needs(Role.EXAMINER)
+@require_GET
+def examination(request: HttpRequest, examination_id: UUID) -> HttpResponse:
+    """The comparison while it is claimed, one's own conclusions once it is locked."""
+    mine = _mine(request, examination_id)
+    if mine.state == Examination.State.RELEASED:
+        messages.info(request, "You gave this examination back.")
+        return redirect("queue")
+    audit.record("examination.viewed", by=signed_in(request), obj=mine, case=mine.search.probe.case_id)
+    sheet = queries.sheet(mine)
+    if mine.state == Examination.State.CONCLUDED:
+        return render(request, "reviews/concluded.html", {"sheet": sheet, "places": _places(sheet)})
+    if not signed_in(request).may_examine():
+        return render(request, "reviews/no_certificate.html", {"examination": mine}, status=403)
+    return render(request, "reviews/examination.html", _stage(request, sheet))
+
+
+@needs(Role.EXAMINER)
+@require_POST
+def save_finding(request: HttpRequest, examination_id: UUID) -> HttpResponse:
+    """For the script: 200, or the refusal's status with {"message"}. Without script: back to the next candidate."""
+    mine = _mine(request, examination_id)
+    try:
+        position = _save(request, mine)
+    except MugsearchError as error:
+        if request.headers.get("X-Requested-With") == "fetch":
+            return JsonResponse({"message": error.message}, status=error.status)
+        raise
+    if request.headers.get("X-Requested-With") == "fetch":
+        return JsonResponse({"saved": True})
+    after = next((place for place in queries.sheet(mine).places if not place.gone and not place.conclusion), None)
+    target = after.position if after else position
+    return redirect(f"{reverse('examination', args=[mine.pk])}?candidate={target}")
+
+
+def _save(request: HttpRequest, mine: Examination) -> int:
+    form = FindingForm(request.POST)
+    if not form.is_valid():
+        raise BadInput(form.sentence())
+    said = form.cleaned_data
+    if said["position"] == REMAINING:
+        services.exclude_remaining(by=signed_in(request), examination=mine)
+        return 1
+    position = int(said["position"])
+    services.save_finding(
+        by=signed_in(request),
+        examination=mine,
+        position=position,
+        conclusion=said["conclusion"],
+        notes=said["notes"],
+    )
+    return position
+
+
+@needs(Role.EXAMINER)
+@require_http_methods(["GET", "POST"])
+def conclude(request: HttpRequest, examination_id: UUID) -> HttpResponse:
+    """Asks first, unless the comparison screen has asked already."""
+    mine = _mine(request, examination_id)
+    if request.method == "POST" and "ask" not in request.POST:
+        services.conclude(by=signed_in(request), examination=mine)
+        messages.success(request, "Your examination is concluded. Thank you.")
+        return redirect("examination", mine.pk)
+    if mine.state != Examination.State.CLAIMED:
+        return redirect("examination", mine.pk)
+    sheet = queries.sheet(mine)
+    return render(request, "reviews/conclude.html", {"sheet": sheet, "summary": _summary(sheet)})
+
+
+@needs(Role.EXAMINER)
+@require_POST
+def release(request: HttpRequest, examination_id: UUID) -> HttpResponse:
+    services.release(by=signed_in(request), examination=_mine(request, examination_id))
+    messages.success(request, "The examination is back in the queue.")
+    return redirect("queue")
+
+
+@needs(Role.EXAMINER)
+@require_GET
+def probe_image(request: HttpRequest, examination_id: UUID) -> HttpResponse:
+    mine = _mine(request, examination_id)
+    return image(pictures.probe_examined(by=signed_in(request), examination=mine, thumb=wants_thumb(request)))
+
+
+@needs(Role.EXAMINER)
+@require_GET
+def candidate_image(request: HttpRequest, examination_id: UUID, position: int) -> HttpResponse:
+    mine = _mine(request, examination_id)
+    return image(
+        pictures.candidate_examined(
+            by=signed_in(request), examination=mine, position=position, thumb=wants_thumb(request)
+        )
+    )
+
+
+def wants_thumb(request: HttpRequest) -> bool:
+    return request.GET.get("size") == "thumb"
+
+
+def _mine(request: HttpRequest, examination_id: UUID) -> Examination:
+    mine: Examination = get_object_or_404(
+        Examination.objects.visible_to(signed_in(request)).select_related("search__probe"), pk=examination_id
+    )
+    return mine
+
+
+def _places(sheet: queries.Sheet) -> list[dict[str, Any]]:
+    """What reviews_compare_stage.html draws."""
+    labels = dict(Finding.Conclusion.choices)
+    places = []
+    for place in sheet.places:
+        url = reverse("examination_candidate_image", args=[sheet.examination.pk, place.position])
+        places.append(
+            {
+                "position": place.position,
+                "image_url": url,
+                "thumb_url": f"{url}?size=thumb",
+                "finding": place.conclusion,
+                "label": labels.get(place.conclusion, ""),
+                "notes": place.notes,
+                "gone": place.gone,
+            }
+        )
+    return places
+
+
+def _stage(request: HttpRequest, sheet: queries.Sheet) -> dict[str, Any]:
+    mine, places = sheet.examination, _places(sheet)
+    here = [place for place in places if not place["gone"]]
+    asked = request.GET.get("candidate", "")
+    current = next((place for place in here if str(place["position"]) == asked), None)
+    current = current or next((place for place in here if not place["finding"]), here[0] if here else None)
+    probe = mine.search.probe
+    return {
+        "examination": mine,
+        "probe_image_url": reverse("examination_probe_image", args=[mine.pk]),
+        "candidates": places,
+        "current": current,
+        "found": sheet.found,
+        "total": sheet.total,
+        "save_url": reverse("save_finding", args=[mine.pk]),
+        "conclude_url": reverse("conclude", args=[mine.pk]),
+        "locked": False,
+        "probe": probe,
+        "faces": _faces(probe.faces, mine.search.face),
+    }
+
+
+def _faces(faces: list[dict[str, Any]], searched: int) -> list[dict[str, Any]]:
+    """Where the face is that was searched, for a probe that shows several."""
+    if len(faces) < 2:
+        return []
+    found = []
+    for position, one in enumerate(faces):
+        x, y, width, height = (round(number) for number in one["face"]["box"])
+        found.append({"x": x, "y": y, "width": width, "height": height, "searched": position == searched})
+    return found
+
+
+def _summary(sheet: queries.Sheet) -> list[tuple[str, int]]:
+    said = [place.conclusion for place in sheet.places if not place.gone]
+    return [(label, said.count(value)) for value, label in Finding.Conclusion.choices if value in said]

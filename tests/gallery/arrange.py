@@ -1,0 +1,78 @@
+"""Manifests, folders and ZIPs of synthetic photographs, and an import of them through the product's services."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mugsearch.accounts.models import Agency, User
+from mugsearch.accounts.services import console
+from mugsearch.gallery import importing, manifest, sources
+from mugsearch.gallery.models import ImportRun
+from tests.factories import AgencyFactory
+from tests.fakes import synthetic_photo
+
+Rows = Iterable[Mapping[str, str]]
+
+
+def row(photo: str, person: str = "P-1", booking: str = "B-1", **more: str) -> dict[str, str]:
+    return {"photo": photo, "person_id": person, "booking_number": booking, **more}
+
+
+def csv_of(rows: Rows) -> bytes:
+    rows = list(rows)
+    names = list(dict.fromkeys(name for one in rows for name in one))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, names, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+def zip_of(photos: Mapping[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in photos.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def folder_of(folder: Path, photos: Mapping[str, bytes]) -> Path:
+    for name, data in photos.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def people(count: int, *, per_person: int = 1) -> tuple[list[dict[str, str]], dict[str, bytes]]:
+    """Rows and photographs of `count` people with `per_person` bookings each, one photo a booking."""
+    rows, photos = [], {}
+    for person in range(count):
+        for booking in range(per_person):
+            name = f"{person}-{booking}.png"
+            rows.append(row(name, f"P-{person}", f"B-{person}-{booking}"))
+            photos[name] = synthetic_photo(person, variant=booking)
+    return rows, photos
+
+
+def import_folder(
+    rows: Rows,
+    folder: Path,
+    *,
+    several: ImportRun.Several = ImportRun.Several.ONLY,
+    by: User | None = None,
+    agency: Agency | None = None,
+) -> ImportRun:
+    return importing.run_here(
+        by=by or console(),
+        agency=agency or AgencyFactory(),
+        several=several,
+        manifest=manifest.read(csv_of(rows)),
+        source=sources.Folder(folder),
+    )
+
+
+def reasons(run: ImportRun) -> dict[int, str]:
+    return dict(run.rejects.values_list("line", "reason"))

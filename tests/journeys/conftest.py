@@ -1,0 +1,81 @@
+"""The whole product in one test: pages or API in front, a thread that does the workers' part behind."""
+
+import csv
+import io
+import queue
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import close_old_connections, connection
+
+from mugsearch.gallery import live
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> Iterator[None]:
+    """Every task that is sent is done, one after another, by another thread with its own connection."""
+    from mugsearch.celery import app
+
+    todo: queue.Queue[tuple[str, tuple[Any, ...]] | None] = queue.Queue()
+
+    def send(self: Any, args: Any = None, kwargs: Any = None, **options: Any) -> None:
+        todo.put((self.name, tuple(args or ())))
+
+    def work() -> None:
+        while (item := todo.get()) is not None:
+            name, args = item
+            close_old_connections()
+            app.tasks[name](*args)
+        connection.close()
+
+    live.reset()
+    monkeypatch.setattr("celery.app.task.Task.apply_async", send)
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    yield
+    todo.put(None)
+    thread.join(60)
+
+
+@dataclass(frozen=True)
+class Mugshots:
+    """`manifest` and `archive` for an import; `probe` is another photo of `person`, whose only booking is `booking`."""
+
+    manifest: bytes
+    archive: bytes
+    probe: Path
+    person: str
+    booking: str
+
+
+@pytest.fixture(scope="session")
+def mugshots(shared: Path) -> Mugshots:
+    """Forty mugshots, among them one of a person whose other photo is kept out to search with."""
+    folder = shared / "data" / "meds"
+    with (folder / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    by_person: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        by_person.setdefault(row["person_id"], []).append(row)
+    kept, held = next(mine for mine in by_person.values() if len(mine) == 2)
+    others = [row for row in rows if row["person_id"] != kept["person_id"]][:39]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows([kept, *others])
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for row in [kept, *others]:
+            archive.write(folder / row["photo"], row["photo"])
+    return Mugshots(
+        manifest=text.getvalue().encode(),
+        archive=packed.getvalue(),
+        probe=folder / held["photo"],
+        person=kept["person_id"],
+        booking=kept["booking_number"],
+    )

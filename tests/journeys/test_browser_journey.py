@@ -1,0 +1,179 @@
+"""The main job in a real browser: import, search, two examinations, lead, expungement, and a search that finds nothing.
+
+Every page on the way is checked for errors on its console, which a Content Security Policy violation is, too.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test.utils import override_settings
+
+from mugsearch.accounts.models import User
+from mugsearch.probes.models import Candidate
+from reviews.models import Examination, Lead
+from reviews.order import in_order
+from tests import factories
+from tests.factories import PASSWORD
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.browser,
+    pytest.mark.models,
+    pytest.mark.shared,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
+]
+OPTIONS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+WAIT = 30_000  # milliseconds
+
+
+@pytest.fixture
+def desk(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """desk(user) opens a browser window of their own, signed in."""
+    # Playwright's loop runs in this thread, and Django would take that for an asynchronous program.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    from playwright.sync_api import sync_playwright
+
+    complaints: list[str] = []
+    with sync_playwright() as playwright, override_settings(CSRF_COOKIE_SECURE=False, SESSION_COOKIE_SECURE=False):
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+
+        def sign_in(user: User) -> Any:
+            page = browser.new_context(base_url=live_server.url).new_page()
+            page.set_default_timeout(WAIT)
+            page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.goto("/sign-in")
+            page.get_by_label("Username").fill(user.username)
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Sign in").click()
+            page.wait_for_url(re.compile(r"^(?!.*sign-in)"))
+            return page
+
+        yield sign_in
+        browser.close()
+    assert complaints == []
+
+
+def submit_search(page: Any, case: str, image: Path) -> None:
+    page.goto("/probes/new")
+    page.get_by_label("Case number").fill(case)
+    page.get_by_label("Offence", exact=True).select_option("robbery")
+    page.get_by_label("Legal basis").select_option("reasonable-suspicion")
+    page.get_by_label("Kind of image").select_option("cctv-still")
+    page.get_by_label("Where the image came from").fill("Camera at the entrance, 3 May")
+    page.set_input_files("[name=image]", image)
+    page.get_by_label("I attest").check()
+    page.get_by_role("button", name="Upload and look for faces").click()
+    page.get_by_role("button", name="Search with this face").click()
+    page.get_by_text("for examination").wait_for()
+
+
+def examine(page: Any, user: User, person: str | None) -> None:
+    """By keyboard: S on the candidate that is `person` (known to the test only), X for all others, C."""
+    page.goto("/reviews/")
+    page.get_by_role("button", name="Examine the next search").click()
+    page.locator("[data-compare]").wait_for()
+    html = page.content()
+    examination = Examination.objects.get(examiner=user, state=Examination.State.CLAIMED)
+    order = in_order(examination)
+    for secret in ("MEDS-", "score", *[str(candidate.pk) for candidate in order]):
+        assert secret not in html, secret
+    for position, candidate in enumerate(order, start=1):
+        if candidate.person and candidate.person.person_id == person:
+            while f"Candidate {position} of" not in page.locator("[data-compare]").inner_text():
+                page.keyboard.press("j")
+            # Nothing is concluded on a photograph that isn't on screen yet, so the key is pressed until it counts.
+            while not page.locator("input[name=conclusion][value=same]").is_checked():
+                page.keyboard.press("s")
+                page.wait_for_timeout(100)
+            page.get_by_text("Saved", exact=True).first.wait_for()
+    page.keyboard.press("x")
+    page.locator("dialog[open] [data-yes]").click()
+    page.get_by_text(f"{len(order)} of {len(order)} concluded").wait_for()
+    page.keyboard.press("c")
+    page.locator("dialog[open] [data-yes]").click()
+    page.wait_for_url(re.compile(r"/reviews/"))
+    page.locator("[data-compare]").wait_for(state="detached")
+    examination.refresh_from_db()
+    assert examination.state == Examination.State.CONCLUDED
+
+
+def test_the_main_job_in_a_browser(desk, workers, mugshots, tmp_path):
+    investigator, clerk, second_clerk, auditor = (
+        factories.investigator(),
+        factories.clerk(),
+        factories.clerk(),
+        factories.auditor(),
+    )
+    first, second = factories.examiner(), factories.examiner()
+    (tmp_path / "manifest.csv").write_bytes(mugshots.manifest)
+    (tmp_path / "photos.zip").write_bytes(mugshots.archive)
+
+    records = desk(clerk)
+    records.goto("/gallery/imports/new")
+    records.set_input_files("[name=manifest]", tmp_path / "manifest.csv")
+    records.set_input_files("[name=photos]", tmp_path / "photos.zip")
+    records.get_by_role("button", name="Upload and import").click()
+    records.get_by_text("Done. Every row was taken.").wait_for()
+
+    detective = desk(investigator)
+    submit_search(detective, "26-000001", mugshots.probe)
+    assert "20 candidates wait" in detective.content()
+
+    examine(desk(first), first, mugshots.person)
+    detective.reload()
+    assert "1 of 2 has concluded" in detective.content()
+    assert not Lead.objects.exists()
+
+    examine(desk(second), second, mugshots.person)
+    detective.reload()
+    detective.get_by_role("link", name="Open the lead").click()
+    detective.get_by_text("not probable cause").wait_for()
+    assert mugshots.person in detective.content()
+
+    records.goto("/expungements/new")
+    records.get_by_label("Booking number").fill(mugshots.booking)
+    records.get_by_role("button", name="Show what would go").click()
+    records.get_by_text("What will be destroyed").wait_for()
+    records.get_by_label("Order number").fill("CR-2026-17")
+    records.get_by_label("Reason").fill("Dismissed by the court")
+    records.get_by_role("button", name="Request the expungement").click()
+    records.get_by_text("so somebody else approves it").wait_for()
+    assert records.get_by_role("button", name="Approve").count() == 0
+
+    approver = desk(second_clerk)
+    approver.goto("/expungements/")
+    approver.get_by_role("link", name="CR-2026-17", exact=True).click()
+    approver.get_by_role("button", name="Approve").click()
+    approver.get_by_role("button", name="Approve and destroy").click()
+    approver.get_by_role("link", name="Certificate").click()
+    approver.get_by_text("CR-2026-17").first.wait_for()
+    assert mugshots.person not in approver.content()
+    assert mugshots.booking not in approver.content()
+
+    detective.reload()
+    detective.get_by_text("withdrawn").first.wait_for()
+    assert mugshots.person not in detective.content()
+
+    submit_search(detective, "26-000002", mugshots.probe)
+    assert not Candidate.objects.filter(person__person_id=mugshots.person).exists()
+    for another in (factories.examiner(), factories.examiner()):
+        examine(desk(another), another, None)
+    detective.reload()
+    detective.get_by_text("No lead").first.wait_for()
+
+    record = desk(auditor)
+    for act in ("probe.submitted", "search.finished", "booking.expunged"):
+        record.goto(f"/audit/?act={act}")
+        record.get_by_role("cell", name=act).first.wait_for()
+    record.get_by_role("button", name="Verify the chain").click()
+    record.get_by_text(re.compile("intact|holds|unbroken", re.IGNORECASE)).first.wait_for()

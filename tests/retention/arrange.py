@@ -1,0 +1,65 @@
+"""A booking as it stands after a busy life: enrolled, on candidate lists, confirmed as a lead."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mugsearch.accounts.models import User
+from mugsearch.gallery import encoding
+from mugsearch.gallery.models import Booking, Photo
+from mugsearch.probes.models import Candidate, SiblingPhoto
+from mugsearch.retention import queries, services
+from mugsearch.retention.models import ExpungementOrder
+from reviews.models import Examination, Finding, Lead
+from tests.factories import BookingFactory, CandidateFactory, SearchFactory, clerk, examiner
+from tests.gallery_rows import enrol
+
+OPAQUE = {"order_number": "26-CV-0417", "reason": "Charges dismissed, order of the district court"}
+
+
+@dataclass
+class Life:
+    """`candidate` is the place of the booking's photo on a list; `other` a place of somebody else there."""
+
+    booking: Booking
+    photos: list[Photo]
+    candidate: Candidate
+    other: Candidate
+    lead: Lead
+
+
+def a_life(**booking: Any) -> Life:
+    made = BookingFactory(**booking)
+    photos = [enrol(7, variant=number, booking=made) for number in range(2)]
+    stranger = enrol(8)
+    search = SearchFactory(encoder=encoding.active())
+    candidate = CandidateFactory(search=search, rank=1, photo=photos[0], score=0.91)
+    SiblingPhoto.objects.create(candidate=candidate, photo=photos[1], rank=2, score=0.89)
+    other = CandidateFactory(search=search, rank=2, photo=stranger, score=0.2)
+    return Life(made, photos, candidate, other, confirmed(candidate, other))
+
+
+def confirmed(candidate: Candidate, other: Candidate) -> Lead:
+    done = []
+    for person in (examiner(), examiner()):
+        examination = Examination.objects.create(search=candidate.search, examiner=person)
+        Finding.objects.create(examination=examination, candidate=candidate, conclusion="same")
+        Finding.objects.create(examination=examination, candidate=other, conclusion="different")
+        examination.state, examination.concluded_at = Examination.State.CONCLUDED, examination.claimed_at
+        examination.save()
+        done.append(examination)
+    return Lead.objects.create(search=candidate.search, candidate=candidate, first=done[0], second=done[1])
+
+
+def another_booking(booking: Booking) -> Photo:
+    return enrol(7, variant=5, booking=BookingFactory(person=booking.person, agency=booking.agency))
+
+
+def requested(booking: Booking, by: User | None = None, **words: str) -> ExpungementOrder:
+    asked = by or clerk(agency=booking.agency)
+    return services.request_expungement(by=asked, booking=booking, **{**OPAQUE, **words})
+
+
+def approved(order: ExpungementOrder, by: User | None = None) -> ExpungementOrder:
+    seen = queries.preview(Booking.objects.get(pk=order.booking)).digest
+    services.approve(by=by or clerk(agency=order.agency), order=order, seen=seen)
+    return order

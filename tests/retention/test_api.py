@@ -1,0 +1,94 @@
+"""Expungement through the API: the same rules as on the pages."""
+
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+from rest_framework.test import APIClient
+
+from mugsearch.accounts.models import User
+from mugsearch.gallery import live
+from mugsearch.gallery.models import Booking
+from mugsearch.retention import tasks
+from tests.factories import AgencyFactory, BookingFactory, administrator, clerk, examiner, investigator
+from tests.gallery_rows import enrol
+from tests.retention.arrange import OPAQUE, a_life, requested
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Api = Callable[[User], APIClient]
+ROOT = "/api/v1/expungements"
+
+
+@pytest.fixture(autouse=True)
+def _fake(fake_encoder: object) -> None:
+    live._indexes.clear()
+
+
+def test_from_the_number_on_an_order_to_complete(api: Api) -> None:
+    life = a_life(booking_number="24-0001")
+    first, second = api(clerk()), api(clerk())
+    look = first.post(f"{ROOT}/preview", {"booking_number": "24-0001"}, format="json").json()
+    assert look["counts"]["photos"] == 2
+    assert set(look["photos"]) == {str(photo.pk) for photo in life.photos}
+    assert look["candidates"] == [{"search": str(life.candidate.search_id), "rank": 1}]
+    assert look["leads"] == [str(life.lead.pk)]
+    assert look["person_goes"] is True
+
+    asked = first.post(ROOT, {"booking_number": "24-0001", **OPAQUE}, format="json")
+    assert asked.status_code == 201
+    order = f"{ROOT}/{asked.json()['id']}"
+    assert first.post(f"{order}/approve", {"seen": look["digest"]}, format="json").status_code == 403
+    assert second.post(f"{order}/approve", {"seen": "something else"}, format="json").status_code == 409
+    again = second.get(f"{order}/preview").json()
+    assert again["digest"] == look["digest"]
+    erased = second.post(f"{order}/approve", {"seen": again["digest"]}, format="json").json()
+    assert (erased["state"], erased["booking"], erased["booking_number"]) == ("erased", None, "")
+    assert second.get(f"{order}/preview").status_code == 409
+
+    tasks.prove_forgotten(asked.json()["id"])
+    done = second.get(order).json()
+    assert (done["state"], done["troubles"]) == ("complete", {})
+    assert done["counts"]["candidates"] == 1
+    assert first.post(f"{ROOT}/preview", {"booking_number": "24-0001"}, format="json").status_code == 409
+    assert first.post(f"{order}/withdraw").status_code == 409
+
+
+def test_an_order_can_be_withdrawn_and_orders_are_listed_by_state(api: Api) -> None:
+    order = requested(enrol(1).booking)
+    requested(enrol(2).booking)
+    client = api(clerk())
+    assert client.post(f"{ROOT}/{order.pk}/withdraw").json()["state"] == "withdrawn"
+    assert client.get(ROOT).json()["count"] == 2
+    found = client.get(ROOT, {"state": "withdrawn"}).json()["results"]
+    assert [one["id"] for one in found] == [str(order.pk)]
+
+
+def test_an_unknown_number_and_missing_words_are_refused(api: Api) -> None:
+    client = api(clerk())
+    assert client.post(ROOT, {"booking_number": "x", **OPAQUE}, format="json").status_code == 422
+    booking = BookingFactory()
+    for body in ({}, {"booking_number": booking.booking_number}, {**OPAQUE}):
+        assert client.post(ROOT, body, format="json").status_code == 400
+
+
+def test_only_records_staff_of_the_agency_are_let_in(api: Api) -> None:
+    booking = enrol(1).booking
+    order = requested(booking)
+    reads = [ROOT, f"{ROOT}/{order.pk}", f"{ROOT}/{order.pk}/preview"]
+    writes = [ROOT, f"{ROOT}/preview", f"{ROOT}/{order.pk}/approve", f"{ROOT}/{order.pk}/withdraw"]
+    for person in (investigator(), examiner(), administrator()):
+        assert {api(person).get(address).status_code for address in reads} == {403}
+        assert {api(person).post(address).status_code for address in writes} == {403}
+    assert {APIClient().get(address).status_code for address in reads} == {401}
+    stranger = api(clerk(agency=AgencyFactory(code="shelbyville")))
+    assert stranger.get(ROOT).json()["count"] == 0
+    for pk in (order.pk, uuid4()):
+        assert stranger.get(f"{ROOT}/{pk}").status_code == 404
+        assert stranger.get(f"{ROOT}/{pk}/preview").status_code == 404
+        assert stranger.post(f"{ROOT}/{pk}/approve", {"seen": "x"}, format="json").status_code == 404
+        assert stranger.post(f"{ROOT}/{pk}/withdraw").status_code == 404
+    body = {"booking_number": booking.booking_number}
+    assert stranger.post(f"{ROOT}/preview", body, format="json").status_code == 422
+    assert Booking.objects.filter(pk=booking.pk).exists()
+    assert {api(clerk()).get(address).status_code for address in reads} == {200}

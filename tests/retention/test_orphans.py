@@ -1,0 +1,64 @@
+"""Files that no row speaks of are removed, and no other file is."""
+
+import os
+import time
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from mugsearch.audit.models import Entry
+from mugsearch.retention import orphans, tasks
+from mugsearch.vault import services as vault
+from tests.factories import ProbeFactory
+from tests.gallery_rows import enrol
+from tests.retention.arrange import requested
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _fake(fake_encoder: object) -> None:
+    pass
+
+
+def stored(settings: Any, name: UUID, *, days: float) -> UUID:
+    owner = uuid4()
+    vault.create_key(owner)
+    if not vault.has_file(name):
+        vault.store_file(owner, name, b"x")
+    written = time.time() - days * 24 * 3600
+    os.utime(settings.VAULT_FILES / name.hex[:2] / name.hex, (written, written))
+    return name
+
+
+def test_a_file_without_a_row_is_removed_after_a_day(settings: Any) -> None:
+    old, young = stored(settings, uuid4(), days=1.1), stored(settings, uuid4(), days=0.9)
+    tasks.sweep_orphans()
+    assert not vault.has_file(old)
+    assert vault.has_file(young)
+    entry = Entry.objects.get(act="vault.swept")
+    assert (entry.actor, entry.details) == (None, {"files": 1})
+
+
+def test_files_of_photographs_probes_and_unfinished_expungements_stay(settings: Any) -> None:
+    photo = enrol(1)
+    order = requested(enrol(2).booking)
+    order.files_left = [str(uuid4())]
+    order.save()
+    names = [photo.pk, ProbeFactory().pk, UUID(order.files_left[0])]
+    for name in names:
+        stored(settings, name, days=30)
+    assert orphans.sweep() == 0
+    assert all(vault.has_file(name) for name in names)
+    assert not Entry.objects.filter(act="vault.swept").exists()
+
+
+def test_none_is_removed_when_suspiciously_many_have_no_row(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(orphans, "MANY", 2)
+    names = [stored(settings, uuid4(), days=2) for _ in range(3)]
+    assert orphans.sweep() == 0
+    assert all(vault.has_file(name) for name in names)
+    assert "3 of 3 files belong to no row" in caplog.text

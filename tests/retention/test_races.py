@@ -1,0 +1,152 @@
+"""Whatever was under way when a booking is expunged: nothing of the person is written or returned afterwards."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from mugsearch.errors import WrongState
+from mugsearch.gallery import changes, encoding, live, locks
+from mugsearch.gallery.models import Photo
+from mugsearch.probes import working
+from mugsearch.probes.models import Candidate, Search
+from mugsearch.retention import queries, services, tasks
+from mugsearch.retention.models import ExpungementOrder
+from mugsearch.vault import services as vault
+from tests.factories import CandidateFactory, ProbeFactory, SearchFactory, clerk
+from tests.fakes import FakeEncoder, synthetic_photo, synthetic_pixels
+from tests.gallery_rows import enrol
+from tests.retention.arrange import OPAQUE, approved, requested
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Elsewhere = Callable[..., "Future[Any]"]
+
+
+@pytest.fixture(autouse=True)
+def _fake(fake_encoder: object) -> None:
+    live._indexes.clear()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Elsewhere]:
+    """Run something in another thread, on a connection of its own."""
+    with ThreadPoolExecutor(4) as pool:
+
+        def run(work: Callable[..., Any], **kwargs: Any) -> "Future[Any]":
+            def working_there() -> Any:
+                try:
+                    return work(**kwargs)
+                finally:
+                    connection.close()
+
+            return pool.submit(working_there)
+
+        yield run
+
+
+def a_queued_search(person: int) -> Search:
+    pixels = synthetic_pixels(person, variant=9)
+    face = FakeEncoder().faces(pixels)[0]
+    probe = ProbeFactory(faces=[{"face": face.to_dict(), "quality": {"score": 80, "reasons": [], "measures": {}}}])
+    vault.create_key(probe.pk)
+    vault.store_file(probe.pk, probe.pk, synthetic_photo(person, variant=9))
+    queued = {"encoder": None, "generation": None, "gallery_size": None, "depth": None, "started_at": None}
+    return SearchFactory(probe=probe, state=Search.State.QUEUED, finished_at=None, **queued)
+
+
+def photos_found(search: Search) -> set[object]:
+    working.run_search(search.pk)
+    search.refresh_from_db()
+    assert search.state == Search.State.DONE
+    return set(search.candidates.values_list("photo", flat=True))
+
+
+def test_a_search_queued_before_and_run_after_does_not_return_the_booking() -> None:
+    photo, other = enrol(7), enrol(8)
+    assert photos_found(a_queued_search(7)) == {photo.pk, other.pk}
+    before = a_queued_search(7)
+    order = approved(requested(photo.booking))
+    assert photos_found(before) == {other.pk}
+    tasks.prove_forgotten(str(order.pk))
+    assert photos_found(a_queued_search(7)) == {other.pk}
+    order.refresh_from_db()
+    assert order.state == ExpungementOrder.State.COMPLETE
+
+
+def test_a_search_that_asked_the_index_before_writes_nothing_of_the_booking_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    photo, other = enrol(7), enrol(8)
+    search, order = a_queued_search(7), requested(photo.booking)
+    real = working._hits_of_enough_people
+
+    def expunged_meanwhile(*args: Any, **kwargs: Any) -> Any:
+        hits = real(*args, **kwargs)
+        assert len(hits) == 2
+        approved(order)
+        return hits
+
+    monkeypatch.setattr(working, "_hits_of_enough_people", expunged_meanwhile)
+    assert photos_found(search) == {other.pk}
+
+
+def test_an_expungement_waits_for_a_search_that_is_writing_and_then_forgets_what_it_wrote(
+    elsewhere: Elsewhere,
+) -> None:
+    photo = enrol(7)
+    order, search = requested(photo.booking), SearchFactory(encoder=encoding.active())
+    seen, second = queries.preview(photo.booking).digest, clerk()
+    with transaction.atomic():
+        locks.writing()
+        erasure = elsewhere(services.approve, by=second, order=order, seen=seen)
+        with pytest.raises(TimeoutError):
+            erasure.result(timeout=0.5)
+        written = CandidateFactory(search=search, photo=photo)
+    erasure.result(timeout=10)
+    written.refresh_from_db()
+    assert (written.photo_id, written.person_id) == (None, None)
+
+
+def test_a_request_made_while_the_booking_is_being_erased_does_not_bring_its_number_back(
+    elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = enrol(7)
+    order = requested(photo.booking)
+    seen, second, third = queries.preview(photo.booking).digest, clerk(), clerk()
+    erasing, go_on = Event(), Event()
+    real = changes.drop
+
+    def slow(*args: Any) -> int:
+        erasing.set()
+        assert go_on.wait(10)
+        return real(*args)
+
+    monkeypatch.setattr(changes, "drop", slow)
+    erasure = elsewhere(services.approve, by=second, order=order, seen=seen)
+    assert erasing.wait(10)
+    late = elsewhere(services.request_expungement, by=third, booking=photo.booking, **OPAQUE)
+    with pytest.raises(TimeoutError):
+        late.result(timeout=0.5)
+    go_on.set()
+    erasure.result(timeout=10)
+    with pytest.raises(WrongState, match="not here any more"):
+        late.result(timeout=10)
+    assert not ExpungementOrder.objects.exclude(booking_number="").exists()
+
+
+def test_of_two_clerks_who_approve_together_one_does(elsewhere: Elsewhere) -> None:
+    photo = enrol(7)
+    order = requested(photo.booking)
+    seen = queries.preview(photo.booking).digest
+    both = [
+        elsewhere(services.approve, by=clerk(), order=ExpungementOrder.objects.get(pk=order.pk), seen=seen)
+        for _ in range(2)
+    ]
+    failures = [future.exception(timeout=20) for future in both]
+    assert sorted(type(failure).__name__ for failure in failures) == ["NoneType", "WrongState"]
+    assert not Photo.objects.filter(pk=photo.pk).exists()
+    assert not Candidate.objects.exists()

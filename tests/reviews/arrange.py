@@ -1,0 +1,69 @@
+"""A finished search with a list to examine, and shortcuts through an examination."""
+
+from typing import Any
+
+import numpy as np
+
+from mugsearch.accounts.models import User
+from mugsearch.engine import images
+from mugsearch.probes.models import Candidate, Search
+from mugsearch.vault import services as vault
+from reviews import services
+from reviews.models import Examination, Finding
+from reviews.order import in_order
+from tests.factories import CandidateFactory, SearchFactory
+
+SAME, DIFFERENT, INCONCLUSIVE = Finding.Conclusion.SAME, Finding.Conclusion.DIFFERENT, Finding.Conclusion.INCONCLUSIVE
+
+
+def finished_search(candidates: int = 3, **kwargs: Any) -> Search:
+    search = SearchFactory(**kwargs)
+    for rank in range(1, candidates + 1):
+        CandidateFactory(search=search, rank=rank, score=0.9 - rank / 100)
+    return search
+
+
+def candidate(search: Search, rank: int = 1) -> Candidate:
+    return search.candidates.get(rank=rank)
+
+
+def position_of(examination: Examination, candidate: Candidate) -> int:
+    return in_order(examination).index(candidate) + 1
+
+
+def find(by: User, examination: Examination, candidate: Candidate, conclusion: str, notes: str = "") -> Finding:
+    return services.save_finding(
+        by=by,
+        examination=examination,
+        position=position_of(examination, candidate),
+        conclusion=conclusion,
+        notes=notes,
+    )
+
+
+def examine(by: User, search: Search, *, same: tuple[int, ...] = (), notes: str = "") -> Examination:
+    """Claim, SAME on these ranks, different people on the rest, conclude."""
+    examination = services.claim(by=by, search=search)
+    for rank in same:
+        find(by, examination, candidate(search, rank), SAME, notes)
+    services.exclude_remaining(by=by, examination=examination)
+    services.conclude(by=by, examination=examination)
+    return examination
+
+
+def forget(candidate: Candidate) -> None:
+    """As an expungement leaves it."""
+    from django.utils import timezone
+
+    candidate.siblings.all().delete()
+    Candidate.objects.filter(pk=candidate.pk).update(person=None, photo=None, score=None, forgotten_at=timezone.now())
+
+
+def store_images(search: Search) -> None:
+    """Put a picture of one grey each behind the probe and every candidate."""
+    owners = [(search.probe_id, search.probe_id)]
+    owners += [(one.photo.booking_id, one.photo_id) for one in search.candidates.select_related("photo")]
+    for grey, (owner, name) in enumerate(owners):
+        vault.create_key(owner)
+        pixels = np.full((320, 240, 3), 40 + grey * 10, dtype=np.uint8)
+        vault.store_file(owner, name, images.encode_png(pixels))

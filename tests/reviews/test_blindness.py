@@ -1,0 +1,260 @@
+"""What an examiner can get from the server before their own conclusion is locked, searched for everything secret."""
+
+import datetime
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+
+from mugsearch.accounts.models import User
+from mugsearch.probes.models import Search, SiblingPhoto
+from reviews import services
+from reviews.models import Examination
+from reviews.order import in_order
+from tests.factories import CandidateFactory, PhotoFactory, SearchFactory, examiner, investigator
+from tests.reviews.arrange import SAME, candidate, find, position_of, store_images
+
+pytestmark = pytest.mark.django_db
+
+MARKED_NOTE = "zz-first-examiner-note"
+TOKEN = re.compile(r'<meta name="csrf-token" content="(\w+)"')
+
+
+@pytest.fixture
+def search() -> Search:
+    """Everything an examiner must not know has a value that appears nowhere else by chance."""
+    asked = investigator(full_name="Zz-Investigator Name", username="zz-investigator")
+    search = SearchFactory(
+        probe__case__number="ZZ-CASE-4711",
+        probe__case__opened_by=asked,
+        probe__offence="zz-offence",
+        probe__legal_basis="zz-legal-basis",
+        probe__source_detail="zz-source-detail",
+        probe__sha256="ab" * 32,
+        probe__policy_digest="cd" * 32,
+        finished_at=timezone.now() - datetime.timedelta(days=3),
+    )
+    for rank, score in ((1, 0.87654), (2, 0.76543), (3, 0.65432)):
+        photo = PhotoFactory(
+            sha256=f"{rank}e" * 32,
+            booking__booking_number=f"ZZ-BOOKING-{rank}",
+            booking__booked_on=datetime.date(1987, 6, rank),
+            booking__charge=f"zz-charge-{rank}",
+            booking__disposition=f"zz-disposition-{rank}",
+            booking__person__person_id=f"ZZ-PERSON-{rank}",
+            booking__person__family_name=f"Zzfamily{rank}",
+            booking__person__given_names=f"Zzgiven{rank}",
+            booking__person__date_of_birth=datetime.date(1961, 2, rank),
+        )
+        found = CandidateFactory(search=search, rank=rank, photo=photo, person=photo.booking.person, score=score)
+        SiblingPhoto.objects.create(candidate=found, photo=PhotoFactory(booking=photo.booking), rank=71 + rank)
+    store_images(search)
+    return search
+
+
+@pytest.fixture
+def first(search: Search) -> Examination:
+    """The other examiner, who has concluded already."""
+    user = examiner(full_name="Zz-Other Examiner", username="zz-other")
+    examination = services.claim(by=user, search=search)
+    find(user, examination, candidate(search, 1), SAME, MARKED_NOTE)
+    services.exclude_remaining(by=user, examination=examination)
+    services.conclude(by=user, examination=examination)
+    return examination
+
+
+def secrets(search: Search, first: Examination) -> list[str]:
+    probe, other = search.probe, first.examiner
+    told = [search.pk, probe.pk, probe.case_id, first.pk, other.pk, probe.submitted_by_id]
+    for one in search.candidates.select_related("photo__booking"):
+        told += [one.pk, one.photo_id, one.person_id, one.photo.booking_id, one.photo.sha256, f"{one.score:.3f}"]
+        told += [sibling.photo_id for sibling in one.siblings.all()]
+    told += [probe.sha256, probe.policy_digest, bytes(first.secret).hex()]
+    told += ["zz-", "zzfamily", "zzgiven", "1987", "1961", "cosine", "rank"]
+    return [str(one).lower() for one in told]
+
+
+def images_of(mine: Examination, prefix: str) -> Iterator[str]:
+    for size in ("", "?size=thumb"):
+        yield f"{prefix}{mine.pk}/probe.jpg{size}"
+        for position in (1, 2, 3):
+            yield f"{prefix}{mine.pk}/candidates/{position}.jpg{size}"
+
+
+def everything(mine: Examination, page: Any, api: Any) -> Iterator[tuple[str, HttpResponse]]:
+    """Every answer this examiner can get, refusals included. Those that end the examination come last."""
+    at = f"/reviews/{mine.pk}"
+    for path in (
+        "/reviews/",
+        at,
+        f"{at}?candidate=2",
+        f"{at}?candidate=9",
+        f"{at}/conclude",
+        *images_of(mine, "/reviews/"),
+    ):
+        yield path, page.get(path)
+    at = f"/api/v1/examinations/{mine.pk}"
+    for path in ("/api/v1/examinations/queue", "/api/v1/examinations", at, *images_of(mine, "/api/v1/examinations/")):
+        yield path, api.get(path)
+    yield "finding", api.post(f"{at}/findings", {"position": 1, "conclusion": "inconclusive", "notes": "mine"})
+    yield "bad finding", api.post(f"{at}/findings", {"position": 44, "conclusion": "same"})
+    yield "bad finding", page.post(f"/reviews/{mine.pk}/findings", {"position": "x", "conclusion": "same"})
+    yield (
+        "finding",
+        page.post(
+            f"/reviews/{mine.pk}/findings",
+            {"position": "2", "conclusion": "same", "notes": ""},
+            headers={"X-Requested-With": "fetch"},
+        ),
+    )
+    yield "early conclude", api.post(f"{at}/conclude")
+    yield "next", api.post("/api/v1/examinations/next")
+    yield "exclude", api.post(f"{at}/exclude-remaining")
+    yield "ask", page.post(f"/reviews/{mine.pk}/conclude", {"ask": "1"})
+
+
+def told_by(response: HttpResponse) -> str:
+    headers = " ".join(f"{name}: {value}" for name, value in response.headers.items())
+    body = response.content.decode("latin-1") if response.headers.get("Content-Type") == "image/jpeg" else response.text
+    return without_csrf(f"{headers} {body}").lower()
+
+
+def without_csrf(text: str) -> str:
+    """A page's token is the only random text in it, so it could hold anything by chance."""
+    token = TOKEN.search(text)
+    return text.replace(token[1], "CSRF") if token else text
+
+
+@pytest.fixture
+def second(search: Search, first: Examination) -> Examination:
+    return services.claim_next(by=examiner(full_name="Plain Examiner"))
+
+
+def test_no_answer_before_my_conclusion_holds_anything_secret(
+    search: Search, first: Examination, second: Examination, page: Callable[[User], Any], api: Callable[[User], Any]
+):
+    hidden = secrets(search, first)
+    seen = 0
+    for name, response in everything(second, page(second.examiner), api(second.examiner)):
+        text = told_by(response)
+        assert not [secret for secret in hidden if secret in text], name
+        seen += 1
+    assert seen > 20
+
+
+def test_my_own_conclusion_tells_me_that_it_is_over_and_nothing_else(
+    search: Search, first: Examination, second: Examination, page: Callable[[User], Any], api: Callable[[User], Any]
+):
+    user = second.examiner
+    find(user, second, candidate(search, 1), SAME)  # both agree: there will be a lead
+    services.exclude_remaining(by=user, examination=second)
+    answers = [
+        api(user).post(f"/api/v1/examinations/{second.pk}/conclude"),
+        api(user).get(f"/api/v1/examinations/{second.pk}"),
+        page(user).get(f"/reviews/{second.pk}"),
+        page(user).get("/reviews/"),
+    ]
+    assert answers[1].json()["over"] is True
+    assert "Examination over" in answers[2].text
+    for response in answers:
+        assert not [secret for secret in secrets(search, first) if secret in told_by(response)]
+        assert "lead" not in re.sub(r"(lead-|mislead)\w*", "", told_by(response))
+        assert MARKED_NOTE not in told_by(response)
+
+
+def test_before_the_other_has_concluded_mine_tells_only_that(search: Search, api: Callable[[User], Any]):
+    user, other = examiner(), examiner()
+    services.claim(by=other, search=search)
+    mine = services.claim(by=user, search=search)
+    services.exclude_remaining(by=user, examination=mine)
+    services.conclude(by=user, examination=mine)
+    assert api(user).get(f"/api/v1/examinations/{mine.pk}").json()["over"] is False
+
+
+def test_the_answers_are_the_same_whether_or_not_somebody_examined_before_me(
+    page: Callable[[User], Any], api: Callable[[User], Any]
+):
+    """Byte for byte but for ids, positions and times of my own."""
+    answers = []
+    for has_first in (False, True):
+        search = SearchFactory(finished_at=timezone.now() - datetime.timedelta(hours=2))
+        for rank in (1, 2, 3):
+            CandidateFactory(search=search, rank=rank)
+        store_images(search)
+        if has_first:
+            other = examiner()
+            examination = services.claim(by=other, search=search)
+            services.exclude_remaining(by=other, examination=examination)
+            services.conclude(by=other, examination=examination)
+        user = examiner(full_name="Same Name")
+        mine = services.claim_next(by=user)
+        assert mine.search == search
+        text = [told_by(api(user).get(f"/api/v1/examinations/{mine.pk}")), page(user).get(f"/reviews/{mine.pk}").text]
+        answers.append([plain(one, mine) for one in text])
+        if not has_first:
+            services.claim(by=examiner(), search=search)  # full now, so that it is not offered again
+    assert answers[0] == answers[1]
+
+
+def plain(text: str, mine: Examination) -> str:
+    text = text.replace(str(mine.pk), "ID")
+    text = re.sub(r"\d{4}-\d\d-\d\dt[\d:.]+z", "TIME", text)
+    return without_csrf(text)
+
+
+def test_two_orders_tell_nothing_of_each_other_or_of_the_ranks():
+    """Over 200 examinations every rank stands first about equally often; two orders agree no more than by chance."""
+    search = SearchFactory()
+    for rank in (1, 2, 3, 4):
+        CandidateFactory(search=search, rank=rank)
+    orders = [[one.rank for one in in_order(Examination(search=search))] for _ in range(200)]
+
+    for rank in (1, 2, 3, 4):
+        first = sum(order[0] == rank for order in orders)
+        assert 20 <= first <= 85  # 50 expected; outside this once in ten million runs
+    alike = sum(one == two for one, two in zip(orders[::2], orders[1::2], strict=True))
+    assert alike <= 20  # of 100, 4 expected
+
+
+def test_an_order_stays_as_it_is_from_one_look_to_the_next(second: Examination):
+    assert in_order(second) == in_order(Examination.objects.get(pk=second.pk))
+
+
+def test_images_are_mine_alone(second: Examination, first: Examination, page: Callable[[User], Any]):
+    stranger, other = examiner(), first.examiner
+    for path in images_of(second, "/reviews/"):
+        assert page(second.examiner).get(path).status_code == 200
+        assert page(stranger).get(path).status_code == 404
+        assert page(other).get(path).status_code == 404
+
+
+def test_the_image_at_a_position_is_that_candidates(second: Examination, search: Search, page: Callable[[User], Any]):
+    """The arranged pictures are of one grey each: 40 for the probe, then 10 more for every rank."""
+    import io
+
+    from PIL import Image
+
+    def grey(path: str) -> int:
+        picture = Image.open(io.BytesIO(page(second.examiner).get(path).content))
+        assert not picture.info.keys() & {"exif", "comment", "icc_profile"}
+        return round(picture.convert("L").getpixel((5, 5)) / 10)
+
+    stored = [one.pk for one in search.candidates.select_related("photo")]
+    for place, pk in enumerate(stored, start=5):
+        position = position_of(second, search.candidates.get(pk=pk))
+        assert grey(reverse("examination_candidate_image", args=[second.pk, position])) == place
+    assert grey(reverse("examination_probe_image", args=[second.pk])) == 4
+
+
+def test_the_json_has_these_fields_and_no_others(second: Examination, api: Callable[[User], Any]):
+    answer = json.loads(api(second.examiner).get(f"/api/v1/examinations/{second.pk}").content)
+    assert answer.keys() == {
+        "id", "state", "claimed_at", "concluded_at", "found", "total", "over", "probe_image", "face",
+        "candidates",
+    }  # fmt: skip
+    assert answer["candidates"][0].keys() == {"position", "gone", "image", "conclusion", "notes", "saved_at"}

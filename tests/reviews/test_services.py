@@ -1,0 +1,375 @@
+"""Claiming, finding, concluding, giving back."""
+
+import datetime
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from mugsearch.accounts.models import ExaminerCertificate, Role, User
+from mugsearch.audit.models import Entry
+from mugsearch.errors import BadInput, MugsearchError, NotAllowed, WrongState
+from mugsearch.probes.models import Search
+from reviews import queries, services
+from reviews.models import Examination, Finding, Lead
+from reviews.order import in_order
+from tests.factories import AgencyFactory, UserFactory, examiner, investigator
+from tests.reviews.arrange import DIFFERENT, SAME, candidate, examine, find, finished_search, forget, position_of
+
+pytestmark = pytest.mark.django_db
+
+
+def expire(user: User) -> None:
+    yesterday = timezone.localdate() - datetime.timedelta(days=1)
+    ExaminerCertificate.objects.filter(examiner=user).update(expires_on=yesterday)
+
+
+# --- what waits -------------------------------------------------------------------------------------
+
+
+def test_finished_searches_wait_oldest_first():
+    now = timezone.now()
+    newer = finished_search(finished_at=now)
+    older = finished_search(finished_at=now - datetime.timedelta(hours=1))
+    finished_search(state="queued", finished_at=None)
+
+    user = examiner()
+
+    assert list(queries.awaiting_examination(by=user)) == [older, newer]
+    assert queries.queue_of(user) == queries.Queue(waiting=2, oldest=older.finished_at)
+
+
+def test_a_search_waits_until_two_people_hold_it():
+    search = finished_search()
+    first, second, third = examiner(), examiner(), examiner()
+
+    services.claim(by=first, search=search)
+    assert list(queries.awaiting_examination(by=second)) == [search]
+    services.claim(by=second, search=search)
+    assert list(queries.awaiting_examination(by=third)) == []
+    with pytest.raises(WrongState):
+        services.claim(by=third, search=search)
+
+
+def test_nobody_is_offered_a_search_of_their_own_or_of_a_case_they_are_on():
+    both = [Role.INVESTIGATOR, Role.EXAMINER]
+    submitter = UserFactory(roles=both, certified=True)
+    requester = UserFactory(roles=both, certified=True)
+    colleague = UserFactory(roles=both, certified=True)
+    search = finished_search(
+        requested_by=requester, probe__submitted_by=submitter, probe__case__members=[investigator(), colleague]
+    )
+
+    for person in (submitter, requester, colleague):
+        assert not queries.awaiting_examination(by=person).exists()
+        with pytest.raises(NotAllowed):
+            services.claim(by=person, search=search)
+    assert queries.awaiting_examination(by=examiner()).get() == search
+
+
+def test_an_examiner_of_another_agency_is_offered_nothing():
+    search = finished_search()
+    stranger = examiner(agency=AgencyFactory(code="shelbyville"))
+
+    assert not queries.awaiting_examination(by=stranger).exists()
+    with pytest.raises(NotAllowed):
+        services.claim(by=stranger, search=search)
+
+
+def test_a_search_without_candidates_needs_no_examination():
+    search = finished_search(candidates=0)
+
+    assert not queries.awaiting_examination(by=examiner()).exists()
+    state = queries.examination_state(search)
+    assert (state.over, state.result, state.concluded) == (True, "no_lead", 0)
+
+
+def test_only_a_certified_examiner_may_claim():
+    search = finished_search()
+    lapsed, unfit = examiner(), investigator()
+    expire(lapsed)
+
+    for person in (lapsed, unfit):
+        assert not queries.awaiting_examination(by=person).exists()
+        with pytest.raises(NotAllowed):
+            services.claim(by=person, search=search)
+        with pytest.raises(NotAllowed):
+            services.claim_next(by=person)
+    assert services.claim_next(by=examiner()).search == search
+
+
+def test_what_one_gave_back_is_offered_again_after_everything_else():
+    old, new = finished_search(), finished_search()
+    user = examiner()
+
+    given_back = services.claim_next(by=user)
+    assert given_back.search == old
+    services.release(by=user, examination=given_back)
+
+    assert services.claim_next(by=user).search == new
+    again = services.claim_next(by=user)
+    assert again.search == old
+    assert again.pk != given_back.pk
+    with pytest.raises(WrongState):
+        services.claim_next(by=user)
+
+
+# --- findings ---------------------------------------------------------------------------------------
+
+
+def test_a_finding_can_be_changed_until_one_concludes():
+    search, user = finished_search(candidates=2), examiner()
+    mine = services.claim(by=user, search=search)
+
+    find(user, mine, candidate(search, 1), SAME, "scar at the left brow")
+    find(user, mine, candidate(search, 1), DIFFERENT, "no scar after all")
+    assert services.exclude_remaining(by=user, examination=mine) == 1
+    services.conclude(by=user, examination=mine)
+
+    assert Finding.objects.get(candidate=candidate(search, 1)).notes == "no scar after all"
+    with pytest.raises(WrongState):
+        find(user, mine, candidate(search, 1), SAME)
+    with pytest.raises(WrongState):
+        services.exclude_remaining(by=user, examination=mine)
+    with pytest.raises(WrongState):
+        services.release(by=user, examination=mine)
+
+
+def test_nobody_writes_into_somebody_elses_examination():
+    search, user, other = finished_search(), examiner(), examiner()
+    mine = services.claim(by=user, search=search)
+
+    with pytest.raises(NotAllowed):
+        find(other, mine, candidate(search), SAME)
+    with pytest.raises(NotAllowed):
+        services.exclude_remaining(by=other, examination=mine)
+    with pytest.raises(NotAllowed):
+        services.conclude(by=other, examination=mine)
+    with pytest.raises(NotAllowed):
+        services.release(by=other, examination=mine)
+    find(user, mine, candidate(search), SAME)
+
+
+@pytest.mark.parametrize(
+    ("position", "conclusion", "notes"),
+    [(0, SAME, ""), (4, SAME, ""), (1, "certain", ""), (1, SAME, "x" * 4001), (1, SAME, "a\x00b")],
+)
+def test_a_finding_that_makes_no_sense_is_refused(position: int, conclusion: str, notes: str):
+    search, user = finished_search(candidates=3), examiner()
+    mine = services.claim(by=user, search=search)
+
+    with pytest.raises(BadInput):
+        services.save_finding(by=user, examination=mine, position=position, conclusion=conclusion, notes=notes)
+    assert not mine.findings.exists()
+
+
+def test_every_living_candidate_needs_a_finding_and_a_tombstone_needs_none():
+    search, user = finished_search(candidates=3), examiner()
+    mine = services.claim(by=user, search=search)
+    places = {one.pk: position_of(mine, one) for one in search.candidates.all()}
+    find(user, mine, candidate(search, 1), DIFFERENT)
+    find(user, mine, candidate(search, 2), DIFFERENT)
+
+    with pytest.raises(WrongState, match="1 candidate needs"):
+        services.conclude(by=user, examination=mine)
+    forget(candidate(search, 3))
+    assert {one.pk: place for place, one in enumerate(in_order(mine), start=1)} == places
+    with pytest.raises(WrongState):
+        find(user, mine, candidate(search, 3), DIFFERENT)
+    services.conclude(by=user, examination=mine)
+    assert mine.state == Examination.State.CONCLUDED
+
+
+def test_a_certificate_that_lapsed_while_examining_stops_concluding_but_not_giving_back():
+    search, user = finished_search(), examiner()
+    mine = services.claim(by=user, search=search)
+    services.exclude_remaining(by=user, examination=mine)
+    expire(user)
+
+    with pytest.raises(NotAllowed):
+        services.conclude(by=user, examination=mine)
+    services.release(by=user, examination=mine)
+    assert queries.awaiting_examination(by=examiner()).get() == search
+
+
+# --- what two conclusions come to -----------------------------------------------------------------------
+
+
+def test_two_who_agree_on_one_candidate_make_a_lead():
+    search = finished_search()
+    first = examine(examiner(), search, same=(2,))
+    assert queries.lead_of(search) is None
+    assert queries.examination_state(search).result is None
+    second = examine(examiner(), search, same=(2,))
+
+    lead = Lead.objects.get()
+    assert (lead.search, lead.candidate, lead.first, lead.second) == (search, candidate(search, 2), first, second)
+    state = queries.examination_state(search)
+    assert (state.over, state.result, state.concluded, state.concluded_at) == (True, "lead", 2, second.concluded_at)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [((), ()), ((1,), ()), ((), (1,)), ((1,), (2,)), ((1, 2), (1, 2)), ((1, 2), (1,))],
+)
+def test_anything_else_ends_without_a_lead(first: tuple[int, ...], second: tuple[int, ...]):
+    search = finished_search()
+    examine(examiner(), search, same=first)
+    examine(examiner(), search, same=second)
+
+    assert not Lead.objects.exists()
+    assert queries.examination_state(search).result == "no_lead"
+
+
+def test_somebody_expunged_while_the_second_examines_does_not_become_a_lead():
+    search, second = finished_search(), examiner()
+    examine(examiner(), search, same=(1,))
+    mine = services.claim(by=second, search=search)
+    find(second, mine, candidate(search, 1), SAME)
+    services.exclude_remaining(by=second, examination=mine)
+    forget(candidate(search, 1))
+    services.conclude(by=second, examination=mine)
+
+    assert not Lead.objects.exists()
+    assert queries.examination_state(search).result == "no_lead"
+
+
+def test_the_states_of_many_searches_come_in_three_queries(django_assert_num_queries: Any):
+    searches = [finished_search() for _ in range(4)]
+    examine(examiner(), searches[0])
+
+    with django_assert_num_queries(3):
+        states = queries.examination_states(searches)
+    assert [states[search.pk].concluded for search in searches] == [1, 0, 0, 0]
+
+
+# --- the record -----------------------------------------------------------------------------------------
+
+
+def test_every_step_leaves_an_entry_under_the_case_and_none_tells_the_conclusions():
+    search, user, other = finished_search(candidates=2), examiner(), examiner()
+    case = search.probe.case_id
+    mine = services.claim(by=user, search=search)
+    find(user, mine, candidate(search, 1), SAME, "tattoo")
+    services.exclude_remaining(by=user, examination=mine)
+    services.conclude(by=user, examination=mine)
+    examine(other, search, same=(1,))
+    with pytest.raises(WrongState):
+        services.conclude(by=user, examination=mine)
+
+    entries = list(Entry.objects.filter(case=case).order_by("number"))
+    assert [(entry.act, entry.outcome) for entry in entries] == [
+        ("examination.claimed", "done"),
+        ("finding.saved", "done"),
+        ("finding.rest-excluded", "done"),
+        ("examination.concluded", "done"),
+        ("examination.claimed", "done"),
+        ("finding.saved", "done"),
+        ("finding.rest-excluded", "done"),
+        ("examination.concluded", "done"),
+        ("examination.concluded", "refused"),
+    ]
+    assert entries[1].details == {"candidate": str(candidate(search, 1).pk)}
+    assert entries[3].details.keys() == {"search", "findings"}
+    assert entries[7].details["lead"] == str(Lead.objects.get().pk)
+    told = " ".join(str(entry.details) for entry in entries)
+    assert not any(word in told for word in ("same", "different", "tattoo"))
+
+
+# --- at the same moment -----------------------------------------------------------------------------------
+
+
+def at_once(acts: list[Callable[[], object]]) -> list[object]:
+    """What each act returned, or the refusal it raised; anything else fails the test."""
+    answers: list[object] = [None] * len(acts)
+    gate = threading.Barrier(len(acts))
+
+    def run(place: int) -> None:
+        try:
+            gate.wait()
+            answers[place] = acts[place]()
+        except MugsearchError as error:
+            answers[place] = error
+        except Exception as error:  # noqa: BLE001  # shown by the assertion of the test
+            answers[place] = error
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(acts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_fifty_who_conclude_at_once_one_wins_and_all_are_recorded():
+    search, user = finished_search(candidates=2), examiner()
+    mine = services.claim(by=user, search=search)
+    services.exclude_remaining(by=user, examination=mine)
+
+    def conclude() -> str:
+        own = Examination.objects.select_related("search__probe").get(pk=mine.pk)
+        services.conclude(by=User.objects.get(pk=user.pk), examination=own)
+        return "won"
+
+    answers = at_once([conclude] * 50)
+
+    assert answers.count("won") == 1
+    assert sum(isinstance(answer, WrongState) for answer in answers) == 49
+    recorded = Entry.objects.filter(act="examination.concluded")
+    assert recorded.filter(outcome="done").count() == 1
+    assert recorded.filter(outcome="refused").count() == 49
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_claim_the_last_place_at_once_one_gets_it():
+    search = finished_search()
+    services.claim(by=examiner(), search=search)
+    people = [examiner() for _ in range(6)]
+
+    def claim(person: User) -> Callable[[], object]:
+        return lambda: services.claim(
+            by=User.objects.get(pk=person.pk), search=Search.objects.select_related("probe__case").get(pk=search.pk)
+        )
+
+    answers = at_once([claim(person) for person in people])
+
+    assert sum(isinstance(answer, Examination) for answer in answers) == 1
+    assert sum(isinstance(answer, WrongState) for answer in answers) == 5
+    assert search.examinations.held().count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_who_ask_for_the_next_at_once_share_the_queue_without_gaps():
+    for _ in range(3):
+        finished_search(candidates=1)
+    people = [examiner() for _ in range(8)]
+
+    answers = at_once(
+        [lambda person=person: services.claim_next(by=User.objects.get(pk=person.pk)) for person in people]
+    )
+
+    assert sum(isinstance(answer, Examination) for answer in answers) == 6
+    assert sum(isinstance(answer, WrongState) for answer in answers) == 2
+    assert all(search.examinations.count() == 2 for search in Search.objects.all())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_last_conclusions_at_the_same_moment_make_one_lead():
+    search, people = finished_search(candidates=2), [examiner(), examiner()]
+    for person in people:
+        mine = services.claim(by=person, search=search)
+        find(person, mine, candidate(search, 1), SAME)
+        services.exclude_remaining(by=person, examination=mine)
+
+    def conclude(person: User) -> Callable[[], object]:
+        own = Examination.objects.select_related("search__probe").get(examiner=person)
+        return lambda: services.conclude(by=User.objects.get(pk=person.pk), examination=own)
+
+    assert at_once([conclude(person) for person in people]) == [None, None]
+    assert Lead.objects.count() == 1
