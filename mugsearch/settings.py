@@ -10,6 +10,7 @@ from pathlib import Path
 
 import environ
 import structlog
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -226,6 +227,7 @@ CELERY_TASK_DEFAULT_QUEUE = "import"
 CELERY_TASK_ROUTES = {
     "mugsearch.probes.tasks.*": {"queue": "search"},
     "mugsearch.gallery.tasks.keep_index": {"queue": "search"},
+    "mugsearch.gallery.tasks.check_index": {"queue": "search"},
     "mugsearch.gallery.tasks.*": {"queue": "import"},
     "mugsearch.retention.tasks.prove_forgotten": {"queue": "search"},
     "mugsearch.retention.tasks.*": {"queue": "import"},
@@ -238,6 +240,7 @@ CELERY_BEAT_SCHEDULE = {
     "files that no row speaks of": {"task": "mugsearch.retention.tasks.sweep_orphans", "schedule": 86400.0},
     "another encoder": {"task": "mugsearch.gallery.tasks.reencode", "schedule": 60.0},
     "expungements left behind": {"task": "mugsearch.retention.tasks.resume", "schedule": 15.0},
+    "index against PostgreSQL": {"task": "mugsearch.gallery.tasks.check_index", "schedule": crontab(hour=3, minute=17)},
     "index on disk": {"task": "mugsearch.gallery.tasks.keep_index", "schedule": 300.0},
 }
 

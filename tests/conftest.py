@@ -10,6 +10,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from mugsearch.accounts.models import User
+from tests.triggers import switched
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
@@ -92,9 +93,8 @@ _sql_flush = DatabaseOperations.sql_flush
 
 
 def _flush_past_the_triggers(self: Any, *args: Any, **kwargs: Any) -> list[str]:
-    """The audit refuses TRUNCATE; only a superuser's session that says so, as here between tests, gets past."""
-    statements = _sql_flush(self, *args, **kwargs)
-    return ["SET session_replication_role = replica;", *statements, "SET session_replication_role = DEFAULT;"]
+    """Some tables refuse TRUNCATE; between tests their owner switches the refusal off."""
+    return [*switched(off=True), *_sql_flush(self, *args, **kwargs), *switched(off=False)]
 
 
 DatabaseOperations.sql_flush = _flush_past_the_triggers  # type: ignore[method-assign]  # test database only

@@ -108,7 +108,7 @@ class VerdictSerializer(serializers.Serializer[Any]):
 class Entries(APIView):
     permission_classes = (role_permission(Role.AUDITOR),)
 
-    @extend_schema(parameters=[PageSerializer], responses=EntriesSerializer)
+    @extend_schema(operation_id="audit_list", parameters=[PageSerializer], responses=EntriesSerializer)
     def get(self, request: Request) -> Response:
         """Entries, newest first. Reading them is an entry too."""
         asked = PageSerializer(data=request.query_params)

@@ -38,7 +38,8 @@ class FilterForm(forms.Form):
     before = UtcField(label="Before (UTC)", required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **kwargs)
+        self.label_suffix = ""
         self.fields["act"].choices = [("", "Any"), *((act, act) for act in queries.acts())]  # type: ignore[attr-defined]
         self.fields["actor"].label_from_instance = (  # type: ignore[attr-defined]
             lambda user: f"{user.full_name} ({user.username})"

@@ -69,17 +69,24 @@ def write(*, run: ImportRun, runner: UUID, encoder: Encoder, outcomes: Sequence[
                 changes.put(templates)
             act.note(photos=[str(photo.pk) for photo, _ in result.photos], encoder=encoder.pk, **counts)
     except BaseException:
-        # When even this fails, the ids stand in the run, and whoever goes on with it removes them.
+        # By our own ids: those in the run may by now be of the worker that has taken it over. When even this fails
+        # they are still there, and whoever goes on with the run removes them.
         with suppress(Exception):
-            forget_unwritten(run)
+            _forget(set(photo_ids), set(booking_ids.values()))
         raise
 
 
 def forget_unwritten(run: ImportRun) -> None:
-    """Remove the files and keys of a chunk that was not committed: no row speaks of them, so no purge ever would."""
+    """Remove the files and keys of a chunk whose worker died. Call it only after taking the run over."""
     run.refresh_from_db(fields=["unwritten"])
-    photos = {UUID(name) for name in run.unwritten.get("photos", [])}
-    bookings = {UUID(owner) for owner in run.unwritten.get("bookings", [])}
+    _forget(
+        {UUID(name) for name in run.unwritten.get("photos", [])},
+        {UUID(owner) for owner in run.unwritten.get("bookings", [])},
+    )
+
+
+def _forget(photos: set[UUID], bookings: set[UUID]) -> None:
+    """What was not committed: no row speaks of it, so no purge ever would."""
     for name in photos.difference(Photo.objects.filter(pk__in=photos).values_list("pk", flat=True)):
         vault.remove_file(name)
     for owner in bookings.difference(Booking.objects.filter(pk__in=bookings).values_list("pk", flat=True)):

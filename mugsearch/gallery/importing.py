@@ -10,9 +10,10 @@ import os
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
+from contextlib import closing
 from datetime import timedelta
 from itertools import islice
 from uuid import UUID
@@ -183,7 +184,7 @@ class _Attempt:
         self._progress = progress
         self._threads = len(os.sched_getaffinity(0))
         self._usual_bytes = AHEAD_BYTES // 32
-        self._speed: deque[tuple[float, int]] = deque([(time.monotonic(), run.rows_done)], maxlen=40)
+        self._speed: deque[tuple[float, int]] = deque([(time.monotonic(), run.rows_done)], maxlen=12)
 
     def work(self) -> None:
         while True:
@@ -199,15 +200,16 @@ class _Attempt:
         rows = islice(self._manifest, self._run.rows_done, None)
         chunk: list[Outcome | BadRow] = []
         since = time.monotonic()
-        for outcome in self._in_order(rows, model):
-            chunk.append(outcome)
-            if _full(chunk) or time.monotonic() - since > CHUNK_SECONDS:
-                self._write(chunk, encoder)
-                chunk, since = [], time.monotonic()
+        with closing(self._in_order(rows, model)) as outcomes:
+            for outcome in outcomes:
+                chunk.append(outcome)
+                if _full(chunk) or time.monotonic() - since > CHUNK_SECONDS:
+                    self._write(chunk, encoder)
+                    chunk, since = [], time.monotonic()
         if chunk:
             self._write(chunk, encoder)
 
-    def _in_order(self, rows: Iterable[Row | BadRow], model: LoadedEncoder) -> Iterator[Outcome | BadRow]:
+    def _in_order(self, rows: Iterable[Row | BadRow], model: LoadedEncoder) -> Generator[Outcome | BadRow, None, None]:
         """Outcomes in the order of the rows, while threads work on those that follow."""
         tasks = self._tasks(rows)
         waiting: deque[Outcome | BadRow | Future[Outcome]] = deque()

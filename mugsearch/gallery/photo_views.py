@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role, User
+from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, WrongState
 from mugsearch.gallery import queries, services
 from mugsearch.gallery.forms import RefuseForm
@@ -22,9 +23,11 @@ PER_PAGE = 25
 @needs(Role.RECORDS)
 @require_GET
 def waiting_photos(request: HttpRequest) -> HttpResponse:
-    mine = Photo.objects.visible_to(signed_in(request))
+    user = signed_in(request)
+    mine = Photo.objects.visible_to(user)
     undecided = mine.undecided().select_related("booking__person").order_by("created_at", "pk")
     page = Paginator(undecided, PER_PAGE).get_page(request.GET.get("page"))
+    audit.record("photos.listed", by=user, shown=[str(photo.pk) for photo in page])
     return render(
         request,
         "gallery/waiting_photos.html",
@@ -35,9 +38,11 @@ def waiting_photos(request: HttpRequest) -> HttpResponse:
 @needs(Role.RECORDS)
 @require_GET
 def photo(request: HttpRequest, photo_id: UUID) -> HttpResponse:
-    """One photo to decide about, or what became of it. Its picture, which is large, is recorded when it is sent."""
+    """One photo to decide about, or what became of it. While it is being enrolled htmx asks for the page again."""
     user = signed_in(request)
     found = get_object_or_404(Photo.objects.visible_to(user).select_related("booking__person"), pk=photo_id)
+    if not request.headers.get("HX-Request"):
+        audit.record("photo.viewed", by=user, obj=found)
     undecided = found.state == Photo.State.WAITING and found.face is None
     following = queries.next_undecided(user, after=found)
     left = Photo.objects.visible_to(user).undecided().count()

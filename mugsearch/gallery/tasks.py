@@ -46,3 +46,11 @@ def keep_index() -> None:
     from mugsearch.gallery import encoding, live
 
     live.save(encoding.active())
+
+
+@shared_task
+def check_index() -> None:
+    """Compare the index with PostgreSQL both ways and mend what differs."""
+    from mugsearch.gallery import encoding, live
+
+    live.check(encoding.active())

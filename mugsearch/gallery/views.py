@@ -123,5 +123,5 @@ def photo_image_for(user: User, photo_id: UUID, size: str) -> HttpResponse:
     small = size.isascii() and size.isdigit() and len(size) < 5 and int(size) <= SMALL
     pixels = images.read_png(vault.read_file(found.booking_id, found.pk))
     if not small:
-        audit.record("photo.viewed", by=user, obj=found)
+        audit.record("photo.image-sent", by=user, obj=found)
     return image(images.view_jpeg(pixels, max_side=SMALL if small else LARGE))

@@ -1,8 +1,6 @@
 """The record can't be changed, and when somebody goes round PostgreSQL's refusal the verification finds it."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from hashlib import sha256
 
 import pytest
@@ -13,23 +11,13 @@ from mugsearch.audit.models import Entry
 from mugsearch.audit.verify import Head, verify
 from mugsearch.errors import BadInput, WrongState
 from tests.factories import AgencyFactory, investigator
+from tests.triggers import past_the_triggers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def ten_entries() -> list[Entry]:
     return [audit.record("thing.done", by=None, step=number) for number in range(1, 11)]
-
-
-@contextmanager
-def past_the_triggers() -> Iterator[None]:
-    """As a superuser of the database could, and nobody less."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
-        try:
-            yield
-        finally:
-            cursor.execute("SET session_replication_role = DEFAULT")
 
 
 def rewrite_from(number: int) -> None:

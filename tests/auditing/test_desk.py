@@ -21,6 +21,7 @@ from mugsearch.audit.models import Entry
 from mugsearch.audit.verify import verify
 from mugsearch.auditing import export
 from tests.factories import CaseFactory, administrator, auditor, clerk, examiner, investigator
+from tests.triggers import past_the_triggers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -261,7 +262,5 @@ def test_the_command_fails_and_names_the_first_bad_entry() -> None:
 
 
 def tamper(number: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
+    with past_the_triggers(), connection.cursor() as cursor:
         cursor.execute("UPDATE audit_entry SET act = 'thing.undone' WHERE number = %s", [number])
-        cursor.execute("SET session_replication_role = DEFAULT")

@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from django.conf import settings as configured
 from django.db import connection
 from django.utils import timezone
 
+from mugsearch.accounts.services import console
 from mugsearch.audit.models import Entry
 from mugsearch.engine import images
 from mugsearch.errors import NotAllowed, Unavailable
@@ -389,17 +392,24 @@ def test_who_was_thought_dead_can_t_write_any_more(monkeypatch: pytest.MonkeyPat
     run = staged(4)
     monkeypatch.setattr(importing, "CHUNK", 2)
     announce = chunks._announce
+    theirs, their_booking = uuid.uuid4(), uuid.uuid4()
 
     def taken_over_at_the_second_chunk(this: ImportRun, runner: uuid.UUID, *args: Any) -> None:
         announce(this, runner, *args)
-        if this.rows_done == 2:
-            ImportRun.objects.filter(pk=this.pk).update(runner=uuid.uuid4())
+        if this.rows_done == 2:  # and the other worker is in the middle of a chunk, too
+            vault.create_key(their_booking)
+            vault.store_file(their_booking, theirs, b"not committed yet")
+            in_flight = {"photos": [str(theirs)], "bookings": [str(their_booking)]}
+            ImportRun.objects.filter(pk=this.pk).update(runner=uuid.uuid4(), unwritten=in_flight)
 
     monkeypatch.setattr(chunks, "_announce", taken_over_at_the_second_chunk)
     importing.run(run.pk)
     run.refresh_from_db()
     assert (run.state, run.rows_done, Photo.objects.count()) == (ImportRun.State.RUNNING, 2, 2)
     assert staging_folders() == [str(run.pk)]
+    assert vault.read_file(their_booking, theirs) == b"not committed yet"
+    vault.remove_file(theirs)
+    vault.destroy_key(their_booking)
     assert_the_vault_holds_what_postgresql_says()
 
 
@@ -538,3 +548,35 @@ def test_a_worker_killed_at_any_point_loses_nothing_and_doubles_nothing(
     for photo in Photo.objects.all():
         images.read_png(vault.read_file(photo.booking_id, photo.pk))
     assert not staging_folders()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_imports_of_the_same_rows_at_once_take_each_photo_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, photos = people(12, per_person=2)
+    folder_of(tmp_path, photos)
+    monkeypatch.setattr(importing, "CHUNK", 3)
+    by, agency = console(), AgencyFactory()
+    encoding.active()
+    store = chunks._store
+
+    def slowly(*args: Any) -> Any:
+        time.sleep(0.1)  # wide enough for the other one's transaction to fall into
+        return store(*args)
+
+    monkeypatch.setattr(chunks, "_store", slowly)
+
+    def one(order: int) -> ImportRun:
+        try:
+            return import_folder(rows[::order], tmp_path, by=by, agency=agency)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as both:
+        runs = list(both.map(one, (1, -1)))  # the other one backwards, so that they meet
+    assert [run.rows_done for run in runs] == [24, 24]
+    assert sum(run.enrolled for run in runs) == sum(run.already for run in runs) == 24
+    assert (Person.objects.count(), Booking.objects.count(), Photo.objects.count()) == (12, 24, 24)
+    assert [change.number for change in GalleryChange.objects.all()] == list(range(1, 25))
+    assert_the_vault_holds_what_postgresql_says()

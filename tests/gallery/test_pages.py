@@ -136,10 +136,19 @@ def test_every_look_up_is_recorded_without_what_was_typed(gallery: ImportRun, pa
     client.get(reverse("people"), {"q": "P-0"})
     client.get(reverse("person", args=[person.pk]))
     client.get(reverse("booking", args=[photo.booking_id]))
+    client.get(reverse("photo", args=[photo.pk]))
     client.get(reverse("photo_image", args=[photo.pk]))
     client.get(reverse("photo_image", args=[photo.pk]), {"size": "320"})
+    client.get(reverse("waiting_photos"))
     entries = Entry.objects.filter(actor=by.pk).order_by("number")
-    assert [entry.act for entry in entries] == ["people.searched", "person.viewed", "booking.viewed", "photo.viewed"]
+    assert [entry.act for entry in entries] == [
+        "people.searched",
+        "person.viewed",
+        "booking.viewed",
+        "photo.viewed",
+        "photo.image-sent",
+        "photos.listed",
+    ]
     assert entries[0].details == {"text": True, "born": False, "found": 1, "shown": [str(person.pk)]}
 
 

@@ -70,8 +70,8 @@ class Command(BaseCommand):
         try:
             rows = manifest.read(_bytes_of(path))
             if rows.ignored:
-                self.stderr.write(f"Columns that are ignored: {', '.join(rows.ignored)}")
-            self.stderr.write(f"{len(rows):,} rows. Ctrl-C stops; the same command goes on.")
+                self._aside(f"Columns that are ignored: {', '.join(rows.ignored)}")
+            self._aside(f"{len(rows):,} rows. Ctrl-C stops; the same command goes on.")
             run = importing.run_here(
                 by=console(),
                 agency=_agency(options["agency"]),
@@ -85,7 +85,7 @@ class Command(BaseCommand):
             raise CommandError(f"{error.message} What is in stays in.", returncode=2) from error
         except KeyboardInterrupt:
             self._end_of_progress()
-            self.stderr.write("Stopped. What is in stays in: run the same command again to go on.")
+            self._aside("Stopped. What is in stays in: run the same command again to go on.")
             raise SystemExit(130) from None
         self._end_of_progress()
         self._sum_up(run, time.monotonic() - started)
@@ -100,15 +100,19 @@ class Command(BaseCommand):
             parts.append(f"{left} left")
         line = " · ".join(part for part in parts if part)
         if self.stderr.isatty():
-            self.stderr.write(f"\r\x1b[K{line}", ending="")
+            self._aside(f"\r\x1b[K{line}", ending="")
             self.stderr.flush()
         elif time.monotonic() - self._shown > EVERY_SECONDS:
             self._shown = time.monotonic()
-            self.stderr.write(line)
+            self._aside(line)
+
+    def _aside(self, text: str, ending: str = "\n") -> None:
+        """Beside the result, and not in the red of errors that Django gives to this stream."""
+        self.stderr.write(text, str, ending)
 
     def _end_of_progress(self) -> None:
         if self.stderr.isatty():
-            self.stderr.write("\r\x1b[K", ending="")
+            self._aside("\r\x1b[K", ending="")
 
     def _sum_up(self, run: ImportRun, seconds: float) -> None:
         rate = run.rows / max(seconds, 0.001)

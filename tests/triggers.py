@@ -1,0 +1,22 @@
+"""Getting past PostgreSQL's rules, as the owner of the tables can and the service must not: to tamper, and to empty."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+
+GUARDED = ("audit_entry", "reviews_examination", "reviews_finding", "reviews_lead")
+
+
+def switched(off: bool) -> list[str]:
+    return [f"ALTER TABLE {table} {'DISABLE' if off else 'ENABLE'} TRIGGER USER;" for table in GUARDED]
+
+
+@contextmanager
+def past_the_triggers() -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute(" ".join(switched(off=True)))
+        try:
+            yield
+        finally:
+            cursor.execute(" ".join(switched(off=False)))
