@@ -55,7 +55,8 @@ def choose(named: Path | None, *, work: Path, encoder: Encoder, say: Say) -> Pho
         say("Looking for NIST's mugshots (MEDS-II) …")
         return _from_nist(work, say)
     except (OSError, zipfile.BadZipFile, BadInput) as error:
-        say(f"They can't be had here ({error}). Using faces found in installed packages.")
+        why = "no answer" if isinstance(error, OSError) else error
+        say(f"They can't be had here ({why}). Using faces found in installed packages.")
         return _from_packages(work, encoder)
 
 
