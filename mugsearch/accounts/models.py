@@ -32,9 +32,16 @@ class Role(models.TextChoices):
     ADMINISTRATOR = "administrator", "Administrator"
 
 
+CONSOLE = "console"
+
+
 class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(username__iexact=username)
+
+    def people(self) -> "models.QuerySet[User]":
+        """Everybody who can have a sign-in: not the console."""
+        return self.exclude(username=CONSOLE)
 
 
 class User(AbstractBaseUser):

@@ -7,14 +7,14 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from mugsearch.accounts.models import Agency, ExaminerCertificate, Role, RoleGrant, User
+from mugsearch.accounts.models import CONSOLE, Agency, ExaminerCertificate, Role, RoleGrant, User
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, NotAllowed, WrongState
 
 
 def console() -> User:
     """The account that commands act as. It can't sign in."""
-    user, made = User.objects.get_or_create(username="console", defaults={"full_name": "Console"})
+    user, made = User.objects.get_or_create(username=CONSOLE, defaults={"full_name": "Console"})
     if made:
         user.set_unusable_password()
         user.save(update_fields=["password"])

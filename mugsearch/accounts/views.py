@@ -58,14 +58,14 @@ def users(request: HttpRequest) -> HttpResponse:
             else:
                 messages.success(request, f"{added.full_name} can sign in now.")
                 return redirect("user", added.pk)
-    everybody = User.objects.exclude(username="console").select_related("agency").prefetch_related("grants")
+    everybody = User.objects.people().select_related("agency").prefetch_related("grants")
     return render(request, "accounts/users.html", {"users": everybody, "form": form}, status=status)
 
 
 @needs(Role.ADMINISTRATOR)
 @require_http_methods(["GET"])
 def user(request: HttpRequest, user_id: UUID) -> HttpResponse:
-    person = get_object_or_404(User.objects.exclude(username="console"), pk=user_id)
+    person = get_object_or_404(User.objects.people(), pk=user_id)
     context = {
         "person": person,
         "roles": RolesForm(initial={"roles": sorted(person.roles)}),
@@ -79,7 +79,7 @@ def user(request: HttpRequest, user_id: UUID) -> HttpResponse:
 @needs(Role.ADMINISTRATOR)
 @require_POST
 def set_roles(request: HttpRequest, user_id: UUID) -> HttpResponse:
-    person = get_object_or_404(User, pk=user_id)
+    person = get_object_or_404(User.objects.people(), pk=user_id)
     form = RolesForm(request.POST)
     if not form.is_valid():
         raise BadInput("Choose roles from the list.")
@@ -91,7 +91,7 @@ def set_roles(request: HttpRequest, user_id: UUID) -> HttpResponse:
 @needs(Role.ADMINISTRATOR)
 @require_POST
 def set_active(request: HttpRequest, user_id: UUID) -> HttpResponse:
-    person = get_object_or_404(User, pk=user_id)
+    person = get_object_or_404(User.objects.people(), pk=user_id)
     active = request.POST.get("active") == "yes"
     services.set_active(by=signed_in(request), user=person, active=active)
     messages.success(request, f"{person.full_name} {'can sign in again' if active else 'can no longer sign in'}.")
@@ -101,7 +101,7 @@ def set_active(request: HttpRequest, user_id: UUID) -> HttpResponse:
 @needs(Role.ADMINISTRATOR)
 @require_POST
 def record_certificate(request: HttpRequest, user_id: UUID) -> HttpResponse:
-    person = get_object_or_404(User, pk=user_id)
+    person = get_object_or_404(User.objects.people(), pk=user_id)
     form = CertificateForm(request.POST)
     if not form.is_valid():
         raise BadInput("Fill in who certified, the hours and both dates.")

@@ -1,6 +1,7 @@
 """Purged bookings must not come back with the nightly feed: a keyed digest remembers them, and nothing else."""
 
 import hmac
+import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -15,9 +16,10 @@ from mugsearch.gallery.models import Suppression
 
 
 def digest(agency_id: UUID, booking_number: str) -> str:
-    """64 hex digits. Spelling does not matter: case, blanks and dashes are left out first."""
+    """64 hex digits. Spelling does not matter: case is folded, and blanks, dashes, slashes and dots between the parts
+    are one and the same. Where the parts end does matter: 2024-1-12 and 2024-11-2 are two bookings."""
     folded = unicodedata.normalize("NFKC", booking_number).casefold()
-    number = "".join(sign for sign in folded if not sign.isspace() and unicodedata.category(sign) != "Pd")
+    number = re.sub(r"[\W_]+", "-", folded).strip("-")
     return hmac.new(_key(settings.MUGSEARCH_MASTER_KEY), agency_id.bytes + number.encode(), sha256).hexdigest()
 
 
