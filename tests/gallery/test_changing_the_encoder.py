@@ -3,12 +3,15 @@ import pytest
 
 from mugsearch.audit.models import Entry
 from mugsearch.engine import encoders
-from mugsearch.gallery import encoding, live, reencoding, vectors
-from mugsearch.gallery.models import Encoder, Template
-from mugsearch.probes.models import Search
+from mugsearch.gallery import encoding, importing, live, manifest, reencoding, sources, vectors
+from mugsearch.gallery.models import Encoder, ImportRun, Template
+from mugsearch.probes import services, working
+from mugsearch.probes.models import Probe, Search
+from tests.factories import AgencyFactory, clerk, investigator
 from tests.fakes import FakeEncoder
 from tests.gallery_rows import enrol
 from tests.probes.test_searching import searched
+from tests.probes.test_submitting import PURPOSE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fake_encoder")]
 
@@ -111,8 +114,6 @@ def test_a_search_under_way_while_the_encoder_changes_is_searched_again(other, s
     monkeypatch.setattr(live, "catch_up", change_meanwhile)
     search = searched(1)
     assert search.state == Search.State.QUEUED
-    from mugsearch.probes import working
-
     working.run_search(search.pk)
     search.refresh_from_db()
     assert search.state == Search.State.DONE
@@ -130,3 +131,29 @@ def _pixels_and_face(photo):
     from mugsearch.vault import services as vault
 
     return images.read_png(vault.read_file(photo.booking_id, photo.pk)), Face.from_dict(photo.face)
+
+
+@pytest.mark.models
+@pytest.mark.shared
+def test_a_gallery_of_mugshots_moves_to_an_insightface_pack_and_is_searched_with_it(shared, settings):
+    folder = shared / "data" / "meds"
+    lines = (folder / "manifest.csv").read_text().splitlines(keepends=True)
+    settings.MUGSEARCH_ENCODER = "opencv"
+    importing.run_here(
+        by=clerk(),
+        agency=AgencyFactory(),
+        several=ImportRun.Several.ONLY,
+        manifest=manifest.read("".join(lines[:1] + lines[2:14]).encode()),
+        source=sources.Folder(folder),
+    )
+    settings.MUGSEARCH_ENCODER = f"insightface:{shared / 'data' / 'insightface-pack'}"
+    new = reencoding.reencode()
+    assert new.name.startswith("insightface")
+    assert "non-commercial" in new.licence
+    probe = services.submit(by=investigator(), purpose=PURPOSE, image=(folder / lines[1].split(",")[0]).read_bytes())
+    working.find_faces(probe.pk)
+    search = services.search(by=probe.submitted_by, probe=Probe.objects.get(pk=probe.pk), face=0)
+    working.run_search(search.pk)
+    search.refresh_from_db()
+    assert search.encoder == new
+    assert search.candidates.get(rank=1).person.person_id == lines[1].split(",")[1]
