@@ -1,4 +1,7 @@
+from pathlib import Path
+
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class MugsearchConfig(AppConfig):
@@ -8,5 +11,6 @@ class MugsearchConfig(AppConfig):
     label = "mugsearch"
 
     def ready(self) -> None:
+        Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir(mode=0o700, parents=True, exist_ok=True)
         # Makes this the application that tasks are sent with; without it Celery would send them nowhere.
         from mugsearch import celery  # noqa: F401

@@ -162,6 +162,8 @@ STORAGES = {
 # An upload is one photograph, or a manifest with a ZIP of photographs.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
 FILE_UPLOAD_PERMISSIONS = 0o600
+# Large uploads pass through a file: on the data volume, not in the system's temporary folder.
+FILE_UPLOAD_TEMP_DIR = VAR / "uploads"
 DATA_UPLOAD_MAX_NUMBER_FILES = 2000
 
 # --- language and time -----------------------------------------------------------------------
@@ -235,13 +237,17 @@ CELERY_TASK_ROUTES = {
 CELERY_TIMEZONE = "UTC"
 # PostgreSQL says what there is to do: these look again, in case a message or a worker was lost.
 CELERY_BEAT_SCHEDULE = {
-    "searches left behind": {"task": "mugsearch.probes.tasks.resume", "schedule": 10.0},
-    "imports left behind": {"task": "mugsearch.gallery.tasks.resume", "schedule": 15.0},
-    "files that no row speaks of": {"task": "mugsearch.retention.tasks.sweep_orphans", "schedule": 86400.0},
-    "another encoder": {"task": "mugsearch.gallery.tasks.reencode", "schedule": 60.0},
-    "expungements left behind": {"task": "mugsearch.retention.tasks.resume", "schedule": 15.0},
-    "index against PostgreSQL": {"task": "mugsearch.gallery.tasks.check_index", "schedule": crontab(hour=3, minute=17)},
-    "index on disk": {"task": "mugsearch.gallery.tasks.keep_index", "schedule": 300.0},
+    # `expires`: while a worker is busy, these must not pile up in front of it.
+    name: {"task": f"mugsearch.{task}", "schedule": every, "options": {"expires": 300}}
+    for name, task, every in (
+        ("searches left behind", "probes.tasks.resume", 10.0),
+        ("imports left behind", "gallery.tasks.resume", 15.0),
+        ("expungements left behind", "retention.tasks.resume", 15.0),
+        ("another encoder", "gallery.tasks.reencode", 60.0),
+        ("index on disk", "gallery.tasks.keep_index", 300.0),
+        ("index against PostgreSQL", "gallery.tasks.check_index", crontab(hour=3, minute=17)),
+        ("files that no row speaks of", "retention.tasks.sweep_orphans", crontab(hour=3, minute=47)),
+    )
 }
 
 # --- the engine ------------------------------------------------------------------------------

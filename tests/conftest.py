@@ -24,12 +24,14 @@ def shared() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, settings: Any) -> None:
-    settings.VAR = tmp_path / "var"
-    settings.VAULT_FILES = tmp_path / "var" / "vault" / "files"
-    settings.VAULT_KEYS = tmp_path / "var" / "vault" / "keys"
-    settings.INDEX_DIR = tmp_path / "var" / "index"
-    settings.STAGING = tmp_path / "var" / "staging"
+def own_folders(tmp_path_factory: pytest.TempPathFactory, settings: Any) -> None:
+    settings.VAR = tmp_path_factory.mktemp("service") / "var"
+    settings.VAULT_FILES = settings.VAR / "vault" / "files"
+    settings.VAULT_KEYS = settings.VAR / "vault" / "keys"
+    settings.INDEX_DIR = settings.VAR / "index"
+    settings.STAGING = settings.VAR / "staging"
+    settings.FILE_UPLOAD_TEMP_DIR = settings.VAR / "uploads"
+    settings.FILE_UPLOAD_TEMP_DIR.mkdir(parents=True)
 
 
 @pytest.fixture(autouse=True)

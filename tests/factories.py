@@ -109,7 +109,7 @@ class BookingFactory(factory.django.DjangoModelFactory[Booking]):
 
 
 class PhotoFactory(factory.django.DjangoModelFactory[Photo]):
-    """Only the row; a photo with a file, a key and a vector comes from gallery.services.enroll or an import."""
+    """Only the row; a photo with a file, a key and a vector comes from an import, or from tests.gallery_rows.enrol."""
 
     class Meta:
         model = Photo

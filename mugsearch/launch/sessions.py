@@ -116,7 +116,6 @@ def processes(places: Places, *, host: str, port: int) -> list[Service]:
     # Without mingle, gossip and heartbeat: these talk to other workers through a broker that has no server.
     worker = [
         "worker",
-        "--pool=solo",
         "--without-mingle",
         "--without-gossip",
         "--without-heartbeat",
@@ -132,8 +131,12 @@ def processes(places: Places, *, host: str, port: int) -> list[Service]:
             ],
             ends_first=True, orphaned=signal.SIGTERM,
         ),
-        Service("search worker", [*celery, *worker, "-Q", "search", "-n", "search@localhost"]),
-        Service("import worker", [*celery, *worker, "-Q", "import", "-n", "import@localhost"]),
+        Service("search worker", [*celery, *worker, "--pool=solo", "-Q", "search", "-n", "search@localhost"]),
+        # Threads, so that a long import holds up neither a picked face nor an expungement.
+        Service(
+            "import worker",
+            [*celery, *worker, "--pool=threads", "--concurrency=3", "-Q", "import", "-n", "import@localhost"],
+        ),
         Service(
             "scheduler",
             [*celery, "beat", "--loglevel=WARNING", "--pidfile=", "--schedule", str(places.schedule / "beat")],

@@ -2,7 +2,10 @@
 
 import logging
 import time
+from pathlib import Path
 from uuid import UUID
+
+from django.conf import settings
 
 from mugsearch.audit import services as audit
 from mugsearch.gallery.models import Photo
@@ -20,6 +23,8 @@ MANY, SHARE = 100, 0.1
 
 def sweep() -> int:
     """Remove them; returns how many. Removes none, and says so in the log, when there are suspiciously many."""
+    vault.remove_unfinished(time.time() - DAY)
+    _remove_uploads(time.time() - DAY)
     files = vault.files()
     old = [name for name, written in files if written < time.time() - DAY]
     going = {
@@ -38,6 +43,13 @@ def sweep() -> int:
         for name in orphans:
             vault.remove_file(name)
     return len(orphans)
+
+
+def _remove_uploads(before: float) -> None:
+    """What a killed web process left of requests it was receiving."""
+    for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*"):
+        if path.is_file() and path.stat().st_mtime < before:
+            path.unlink()
 
 
 def _spoken_of(names: list[UUID]) -> set[UUID]:

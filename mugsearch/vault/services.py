@@ -101,6 +101,16 @@ def files() -> list[tuple[UUID, float]]:
     return [(UUID(path.name), path.stat().st_mtime) for path in found if "." not in path.name]
 
 
+def remove_unfinished(before: float) -> int:
+    """Remove what a killed process left half written before that time; returns how many files."""
+    folders = (Path(settings.VAULT_FILES), Path(settings.VAULT_KEYS))
+    left = [path for folder in folders for path in folder.glob("??/*.part") if path.stat().st_mtime < before]
+    for path in left:
+        overwrite(path)
+        path.unlink()
+    return len(left)
+
+
 def _path(name: UUID) -> Path:
     return Path(settings.VAULT_FILES) / name.hex[:2] / name.hex
 

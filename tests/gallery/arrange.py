@@ -2,15 +2,21 @@
 
 import csv
 import io
+import uuid
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+from django.conf import settings as configured
+from django.core.files.uploadedfile import SimpleUploadedFile as Upload
 
 from mugsearch.accounts.models import Agency, User
 from mugsearch.accounts.services import console
-from mugsearch.gallery import importing, manifest, sources
-from mugsearch.gallery.models import ImportRun
-from tests.factories import AgencyFactory
+from mugsearch.gallery import importing, manifest, services, sources
+from mugsearch.gallery.models import Booking, ImportRun, Photo
+from mugsearch.vault import services as vault
+from tests.factories import AgencyFactory, clerk
 from tests.fakes import synthetic_photo
 
 Rows = Iterable[Mapping[str, str]]
@@ -76,3 +82,26 @@ def import_folder(
 
 def reasons(run: ImportRun) -> dict[int, str]:
     return dict(run.rejects.values_list("line", "reason"))
+
+
+def assert_the_vault_holds_what_postgresql_says() -> None:
+    assert {name for name, _ in vault.files()} == set(Photo.objects.values_list("pk", flat=True))
+    keys = {uuid.UUID(path.name) for path in Path(configured.VAULT_KEYS).glob("??/*")}
+    assert keys == set(Booking.objects.values_list("pk", flat=True))
+
+
+def staged(count: int = 6, **kwargs: Any) -> ImportRun:
+    rows, photos = people(count)
+    upload = Upload("photos.zip", zip_of(photos))
+    by = kwargs.pop("by", None) or clerk()
+    return services.start_import(
+        by=kwargs.pop("by", None) or clerk(),
+        several=ImportRun.Several.ONLY,
+        manifest_file=csv_of(rows),
+        photos=[upload],
+    )
+
+
+def staging_folders() -> list[str]:
+    root = Path(configured.STAGING)
+    return [path.name for path in root.iterdir()] if root.exists() else []

@@ -1,6 +1,5 @@
 """A search through the broker this run is configured with (a folder, or Redis), done by a real worker process."""
 
-import os
 import subprocess
 import sys
 import time
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from mugsearch.gallery import importing, live, manifest, sources
@@ -18,6 +16,7 @@ from mugsearch.probes import services, tasks, working
 from mugsearch.probes.models import Probe, Search
 from tests import factories
 from tests.probes.test_submitting import PURPOSE
+from tests.processes import environment
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.models, pytest.mark.shared, pytest.mark.slow]
 
@@ -32,18 +31,10 @@ def worker(settings: Any, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     from mugsearch.celery import app
 
     app.control.purge()
-    name = connection.settings_dict["NAME"]
-    base, _, query = os.environ["DATABASE_URL"].partition("?")
-    environment = {
-        **os.environ,
-        "DATABASE_URL": f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else ""),
-        "MUGSEARCH_VAR": str(settings.VAR),
-        "MUGSEARCH_BROKER_DIR": os.environ.get("MUGSEARCH_BROKER_DIR", ""),
-    }
     command = [sys.executable, "-m", "celery", "--quiet", "-A", "mugsearch.celery:app", "worker", "--pool=solo"]
     quietly = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-Q", "search", "--loglevel=ERROR"]
     with (tmp_path / "worker.log").open("wb") as log:
-        process = subprocess.Popen([*command, *quietly], env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen([*command, *quietly], env=environment(settings), stdout=log, stderr=log)
         yield process
         process.terminate()
         process.wait(30)

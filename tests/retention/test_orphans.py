@@ -62,3 +62,14 @@ def test_none_is_removed_when_suspiciously_many_have_no_row(
     assert orphans.sweep() == 0
     assert all(vault.has_file(name) for name in names)
     assert "3 of 3 files belong to no row" in caplog.text
+
+
+def test_half_written_files_and_left_over_uploads_go_after_a_day(settings: Any) -> None:
+    stored(settings, uuid4(), days=0)  # so that the folders are there
+    (folder,) = settings.VAULT_FILES.iterdir()
+    paths = [folder / "x.1.part", folder / "y.1.part", settings.FILE_UPLOAD_TEMP_DIR / "a.upload"]
+    for path, days in zip(paths, (1.1, 0.9, 1.1), strict=True):
+        path.write_bytes(b"half a face")
+        os.utime(path, (time.time() - days * 24 * 3600,) * 2)
+    tasks.sweep_orphans()
+    assert [path.exists() for path in paths] == [False, True, False]
