@@ -95,7 +95,7 @@ def staged(count: int = 6, **kwargs: Any) -> ImportRun:
     upload = Upload("photos.zip", zip_of(photos))
     by = kwargs.pop("by", None) or clerk()
     return services.start_import(
-        by=kwargs.pop("by", None) or clerk(),
+        by=by,
         several=ImportRun.Several.ONLY,
         manifest_file=csv_of(rows),
         photos=[upload],

@@ -36,11 +36,13 @@ from mugsearch.gallery.models import (
 )
 from mugsearch.vault import services as vault
 from tests.factories import AgencyFactory
+from tests.fakes import synthetic_photo
 from tests.gallery.arrange import (
     assert_the_vault_holds_what_postgresql_says,
     folder_of,
     import_folder,
     people,
+    row,
     staged,
     staging_folders,
 )
