@@ -94,6 +94,7 @@ MIDDLEWARE = [
     "mugsearch.pages.RefusalMiddleware",
     "mugsearch.pages.NoStoreMiddleware",
     "mugsearch.audit.middleware.OriginMiddleware",
+    "mugsearch.requests.SizeMiddleware",
 ]
 ROOT_URLCONF = "mugsearch.urls"
 WSGI_APPLICATION = "mugsearch.wsgi.application"
@@ -138,7 +139,9 @@ SECURE_SSL_REDIRECT = not INSECURE_HTTP
 SECURE_HSTS_SECONDS = 0 if INSECURE_HTTP else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not INSECURE_HTTP
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
-if env.bool("MUGSEARCH_BEHIND_PROXY", default=False):
+# One proxy in front, which sets X-Forwarded-Proto and appends the client to X-Forwarded-For.
+BEHIND_PROXY = env.bool("MUGSEARCH_BEHIND_PROXY", default=False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -184,6 +187,8 @@ REST_FRAMEWORK = {
     "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "mugsearch.api.answer",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["mugsearch.requests.ShallowJSONParser", "rest_framework.parsers.MultiPartParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "mugsearch.requests.AnyAccept",
 }
 REST_KNOX = {"TOKEN_TTL": timedelta(hours=12), "AUTO_REFRESH": False}
 SPECTACULAR_SETTINGS = {
@@ -237,8 +242,12 @@ CELERY_TASK_ROUTES = {
 CELERY_TIMEZONE = "UTC"
 # PostgreSQL says what there is to do: these look again, in case a message or a worker was lost.
 CELERY_BEAT_SCHEDULE = {
-    # `expires`: while a worker is busy, these must not pile up in front of it.
-    name: {"task": f"mugsearch.{task}", "schedule": every, "options": {"expires": 300}}
+    # `expires`: while a worker is busy, what comes every few seconds must not pile up in front of it.
+    name: {
+        "task": f"mugsearch.{task}",
+        "schedule": every,
+        "options": {"expires": 300 if isinstance(every, float) else None},
+    }
     for name, task, every in (
         ("searches left behind", "probes.tasks.resume", 10.0),
         ("imports left behind", "gallery.tasks.resume", 15.0),

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema
 from knox.models import AuthToken
 from rest_framework import serializers, status
 from rest_framework.authentication import BasicAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -28,10 +29,21 @@ class MeSerializer(serializers.Serializer[Any]):
     may_examine = serializers.BooleanField()
 
 
+class PasswordAuthentication(BasicAuthentication):
+    """HTTP basic, with a refused password on record."""
+
+    def authenticate_credentials(self, userid: str, password: str, request: Any = None) -> Any:
+        try:
+            return super().authenticate_credentials(userid, password, request)
+        except AuthenticationFailed:
+            audit.refuse("token.made", by=None, reason="wrong_sign_in")
+            raise
+
+
 class Tokens(APIView):
     """POST with HTTP basic authentication (user name and password) gives a token for 12 hours."""
 
-    authentication_classes = (BasicAuthentication,)
+    authentication_classes = (PasswordAuthentication,)
 
     @extend_schema(request=None, responses={201: TokenSerializer})
     def post(self, request: Request) -> Response:

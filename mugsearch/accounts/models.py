@@ -37,6 +37,8 @@ CONSOLE = "console"
 
 class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
+        if username is None or "\x00" in username:  # PostgreSQL can't be asked for that
+            raise self.model.DoesNotExist
         return self.get(username__iexact=username)
 
     def people(self) -> "models.QuerySet[User]":

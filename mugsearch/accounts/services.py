@@ -6,6 +6,7 @@ import re
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from knox.models import AuthToken
 
 from mugsearch.accounts.models import CONSOLE, Agency, ExaminerCertificate, Role, RoleGrant, User
 from mugsearch.audit import services as audit
@@ -52,18 +53,20 @@ def add_user(
         _check_password(password, user)
         user.set_password(password)
         user.save()
-        RoleGrant.objects.bulk_create(RoleGrant(user=user, role=role, granted_by=by) for role in roles)
+        RoleGrant.objects.bulk_create(RoleGrant(user=user, role=role, granted_by=by) for role in set(roles))
         act.obj = user
     return user
 
 
 def set_password(*, by: User, user: User, password: str) -> None:
-    """A new password for somebody else; their sessions end, because a session holds a digest of the old one."""
+    """A new password for somebody else. Their sessions end, because a session holds a digest of the old one, and
+    so do their tokens."""
     with audit.act("user.password-set", by=by, obj=user):
         require(by, Role.ADMINISTRATOR)
         _check_password(password, user)
         user.set_password(password)
         user.save(update_fields=["password"])
+        AuthToken.objects.filter(user=user).delete()
 
 
 def set_roles(*, by: User, user: User, roles: list[Role]) -> None:
@@ -83,6 +86,7 @@ def set_active(*, by: User, user: User, active: bool) -> None:
         if user == by:
             raise NotAllowed("You can't disable your own account.")
         User.objects.filter(pk=user.pk).update(is_active=active)
+        AuthToken.objects.filter(user=user).delete()
     user.refresh_from_db()
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any, Protocol
 from uuid import UUID
 
-from django.db import connection, models, transaction
+from django.db import DatabaseError, connection, models, transaction
 
 from mugsearch.audit.models import Entry, Outcome, canonical
 from mugsearch.errors import MugsearchError
@@ -58,10 +58,19 @@ def act(
             yield this
             append(this, Outcome.DONE)
     except MugsearchError as error:
-        with transaction.atomic(durable=True):
-            this.note(reason=error.code)
-            append(this, Outcome.REFUSED)
+        _append_alone(this, Outcome.REFUSED, reason=error.code)
         raise
+    except Exception as error:
+        # The kind only: what databases say of an error quotes rows. Without a database there is no entry either.
+        with suppress(DatabaseError):
+            _append_alone(this, Outcome.FAILED, reason=type(error).__name__)
+        raise
+
+
+def _append_alone(this: Act, outcome: Outcome, *, reason: str) -> None:
+    with transaction.atomic(durable=True):
+        this.note(reason=reason)
+        append(this, outcome)
 
 
 def append(this: Act, outcome: Outcome) -> Entry:

@@ -1,0 +1,70 @@
+"""What a request may look like before anything reads it: how large, and how its JSON and its Accept are taken."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from rest_framework.exceptions import NotAcceptable, ParseError
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.parsers import JSONParser
+
+from mugsearch.engine import images
+from mugsearch.gallery import staging
+
+FORM = 2**20  # bytes; a form, or a JSON body
+PHOTOGRAPH = images.DEFAULT_LIMITS.max_bytes + FORM
+IMPORT = staging.MOST_ZIP_BYTES + 64 * FORM
+
+# The longest that begins a path counts; everything else is a form.
+LIMITS = {
+    "/probes/new": PHOTOGRAPH,
+    "/api/v1/probes": PHOTOGRAPH,
+    "/gallery/imports/new": IMPORT,
+    "/api/v1/imports": IMPORT,
+}
+
+
+class SizeMiddleware:
+    """Turns away what is too large by its Content-Length, before CSRF's check would read it to a file.
+
+    Uploads are only for people who are signed in; the API asks for that itself before it reads a body.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        try:
+            length = int(request.META.get("CONTENT_LENGTH") or 0)
+        except ValueError:
+            length = 0  # the server has read none then
+        if length > self._limit(request):
+            message = f"What was sent is too large: {length / 2**20:.0f} MB."
+            return render(request, "refused.html", {"message": message, "status": 413}, status=413)
+        return self.get_response(request)
+
+    def _limit(self, request: HttpRequest) -> int:
+        if not request.path.startswith("/api/") and not request.user.is_authenticated:
+            return FORM
+        return max((limit for start, limit in LIMITS.items() if request.path.startswith(start)), default=FORM)
+
+
+class AnyAccept(DefaultContentNegotiation):
+    """A view answers in the one form it has: an image to a client that asks for an image, not 406."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
+        try:
+            return super().select_renderer(request, renderers, format_suffix)
+        except NotAcceptable:
+            return renderers[0], renderers[0].media_type
+
+
+class ShallowJSONParser(JSONParser):
+    """A hundred thousand brackets are a bad request, not a server error."""
+
+    def parse(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().parse(*args, **kwargs)
+        except RecursionError as error:
+            raise ParseError("The JSON is nested too deeply.") from error

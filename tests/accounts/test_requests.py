@@ -1,0 +1,110 @@
+"""Requests that no person makes by hand."""
+
+import base64
+import io
+
+import pytest
+from django.test import Client
+
+from mugsearch.audit.models import Entry
+from tests import factories
+from tests.factories import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+
+def basic(username: str, password: str = PASSWORD) -> dict[str, str]:
+    return {"HTTP_AUTHORIZATION": "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()}
+
+
+def test_a_wrong_password_for_a_token_is_on_record():
+    user = factories.investigator()
+    assert Client().post("/api/v1/tokens", **basic(user.username, "wrong")).status_code == 401
+    assert Entry.objects.filter(act="token.made", outcome="refused").count() == 1
+
+
+def test_a_user_name_with_a_null_byte_is_just_a_wrong_one():
+    assert Client().post("/api/v1/tokens", **basic("a\x00b")).status_code == 401
+    assert Client().post("/sign-in", {"username": "a\x00b", "password": "x"}).status_code == 200
+
+
+def test_tokens_end_with_a_new_password_and_with_the_account():
+    from mugsearch.accounts import services
+
+    user, admin = factories.investigator(), factories.administrator()
+    for ending in (
+        lambda: services.set_password(by=admin, user=user, password="another long passphrase"),
+        lambda: services.set_active(by=admin, user=user, active=False),
+    ):
+        user.set_password(PASSWORD)
+        user.save()
+        made = Client().post("/api/v1/tokens", **basic(user.username)).json()
+        token = {"HTTP_AUTHORIZATION": f"Token {made['token']}"}
+        assert Client().get("/api/v1/me", **token).status_code == 200
+        ending()
+        assert Client().get("/api/v1/me", **token).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/probes/new", "/gallery/imports/new", "/sign-in", "/api/v1/tokens"])
+def test_a_stranger_s_large_body_is_turned_away_before_it_is_read(path, settings):
+    body = b"x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+    read = []
+
+    class Body(io.BytesIO):
+        def read(self, *args):
+            read.append(args)
+            return super().read(*args)
+
+    response = Client(enforce_csrf_checks=True).generic(
+        "POST", path, body, "application/x-www-form-urlencoded", **{"wsgi.input": Body(body)}
+    )
+    assert response.status_code == 413
+    assert read == []
+
+
+def test_deep_json_is_a_bad_request(api):
+    admin = api(factories.administrator())
+    response = admin.post("/api/v1/users", "[" * 200_000, content_type="application/json")
+    assert response.status_code == 400
+
+
+def test_a_client_may_ask_for_what_the_schema_promises(api):
+    assert api(factories.auditor()).get("/api/v1/audit/export", HTTP_ACCEPT="text/csv").status_code == 200
+
+
+def test_the_same_role_twice_is_one_role(api):
+    agency = factories.AgencyFactory()
+    new = {"username": "n", "full_name": "N", "agency": agency.code, "password": "a long enough passphrase"}
+    made = api(factories.administrator()).post("/api/v1/users", {**new, "roles": ["records"] * 2}, format="json")
+    assert made.json()["roles"] == ["records"]
+
+
+@pytest.mark.parametrize(
+    ("behind", "forwarded", "expected"),
+    [
+        (False, "203.0.113.9", "127.0.0.1"),
+        (True, "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        (True, "not an address", None),
+        (True, "", "127.0.0.1"),
+    ],
+)
+def test_the_record_holds_the_client_s_address_and_believes_only_the_proxy(settings, behind, forwarded, expected):
+    settings.BEHIND_PROXY = behind
+    Client().post("/sign-in", {"username": "x", "password": "y"}, HTTP_X_FORWARDED_FOR=forwarded)
+    assert Entry.objects.get().address == expected
+
+
+def test_an_act_that_breaks_leaves_an_entry_and_nothing_else():
+    from mugsearch.accounts.models import Agency
+    from mugsearch.audit import services as audit
+
+    def breaking() -> None:
+        with audit.act("agency.added", by=None):
+            Agency.objects.create(code="x", name="x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        breaking()
+    assert not Agency.objects.exists()
+    entry = Entry.objects.get()
+    assert (entry.outcome, entry.details) == ("failed", {"reason": "ZeroDivisionError"})
