@@ -23,6 +23,7 @@ NAVIGATION: list[tuple[str, str, tuple[Role, ...]]] = [
     ("Cases", "cases", (Role.INVESTIGATOR,)),
     ("New search", "new_probe", (Role.INVESTIGATOR,)),
     ("Review queue", "queue", (Role.EXAMINER,)),
+    ("Open examinations", "open_examinations", (Role.SUPERVISOR,)),
     ("People", "people", (Role.RECORDS,)),
     ("Imports", "imports", (Role.RECORDS,)),
     ("Photos to check", "waiting_photos", (Role.RECORDS,)),

@@ -1,10 +1,12 @@
 from django.urls import path
 
-from reviews import api, lead_api
+from reviews import api, lead_api, supervision_api
 
 urlpatterns = [
     path("examinations/queue", api.ExaminationQueue.as_view(), name="api_examination_queue"),
     path("examinations/next", api.NextExamination.as_view(), name="api_next_examination"),
+    path("examinations/open", supervision_api.OpenExaminations.as_view(), name="api_open_examinations"),
+    path("examinations/<uuid:pk>/free", supervision_api.Free.as_view(), name="api_free"),
     path("examinations", api.Examinations.as_view(), name="api_examinations"),
     path("examinations/<uuid:pk>", api.OneExamination.as_view(), name="api_examination"),
     path("examinations/<uuid:pk>/probe.jpg", api.ExaminationProbeImage.as_view(), name="api_examination_probe_image"),

@@ -19,6 +19,7 @@ from mugsearch.probes import services as probes
 from mugsearch.probes.forms import ShareForm
 from mugsearch.probes.models import Case, Search
 from reviews import queries
+from reviews.forms import CaseSearchForm
 
 PER_PAGE = 25
 
@@ -27,8 +28,9 @@ PER_PAGE = 25
 @require_GET
 def cases(request: HttpRequest) -> HttpResponse:
     """One's cases, the one worked on last first."""
-    typed = request.GET.get("number", "").strip()
-    found = Case.objects.visible_to(signed_in(request)).filter(number__icontains=typed)
+    form, found = CaseSearchForm(request.GET), Case.objects.visible_to(signed_in(request))
+    # What can't be a case number is the number of no case.
+    found = found.filter(number__icontains=form.cleaned_data["number"]) if form.is_valid() else found.none()
     found = found.annotate(
         searched=Count("probes__searches", distinct=True),
         leads=Count(
@@ -37,7 +39,7 @@ def cases(request: HttpRequest) -> HttpResponse:
         latest=Max("probes__submitted_at"),
     ).order_by("-latest", "-created_at")
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "reviews/cases.html", {"page": page, "typed": typed})
+    return render(request, "reviews/cases.html", {"page": page, "typed": form["number"].value() or ""})
 
 
 @needs(Role.INVESTIGATOR)
@@ -45,7 +47,7 @@ def cases(request: HttpRequest) -> HttpResponse:
 def case(request: HttpRequest, case_id: UUID) -> HttpResponse:
     found = get_object_or_404(Case.objects.visible_to(signed_in(request)).prefetch_related("members"), pk=case_id)
     audit.record("case.viewed", by=signed_in(request), obj=found, case=found.pk)
-    uploads = found.probes.select_related("submitted_by").prefetch_related("searches__lead", "searches__candidates")
+    uploads = found.probes.select_related("submitted_by").prefetch_related("searches__lead")
     page = Paginator(uploads, PER_PAGE).get_page(request.GET.get("page"))
     states = queries.examination_states(search for probe in page for search in probe.searches.all())
     rows: list[dict[str, Any]] = []
@@ -63,7 +65,7 @@ def _in_a_row(search: Search | None, states: dict[UUID, queries.ExaminationState
     return {
         "over": states[search.pk].over,
         "lead": getattr(search, "lead", None),
-        "candidates": len(search.candidates.all()),
+        "candidates": states[search.pk].candidates,
     }
 
 
@@ -76,7 +78,8 @@ def search(request: HttpRequest, search_id: UUID) -> HttpResponse:
         pk=search_id,
     )
     asked_again = bool(request.headers.get("HX-Request"))
-    if not asked_again:
+    moving = found.state in (Search.State.QUEUED, Search.State.RUNNING)
+    if not (asked_again and moving):
         audit.record("search.viewed", by=signed_in(request), obj=found, case=found.probe.case_id)
     outcome = _outcome(found)
     face = found.probe.faces[found.face]
@@ -86,8 +89,8 @@ def search(request: HttpRequest, search_id: UUID) -> HttpResponse:
         "labels": probes.policy_labels(found.probe),
         "quality": face["quality"],
         "steps": _steps(found, outcome),
-        # In the worker: look again at once. Among people: now and then.
-        "again": {"queued": "500ms", "running": "500ms", "done": "" if outcome["over"] else "15s"}.get(found.state, ""),
+        # In the worker: look again at once. Among people: now and then, for each look is an entry in the audit.
+        "again": "500ms" if moving else "60s" if found.state == Search.State.DONE and not outcome["over"] else "",
         # A lead's page shows the list itself.
         "ranks": [] if outcome["lead"] else queries.list_of(found),
         **outcome,
@@ -106,8 +109,8 @@ def try_again(request: HttpRequest, search_id: UUID) -> HttpResponse:
 def _outcome(search: Search) -> dict[str, Any]:
     state = queries.examination_state(search)
     return {
-        "candidates": search.candidates.count() if search.state == Search.State.DONE else None,
         "examination": state,
+        "listed": search.candidates.exists(),  # tombstones too
         "over": state.over,
         "lead": queries.lead_of(search) if state.over else None,
     }

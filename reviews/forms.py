@@ -7,6 +7,10 @@ from reviews.models import Finding
 REMAINING = "remaining"  # the position that means all candidates without a finding
 
 
+class CaseSearchForm(forms.Form):
+    number = forms.CharField(label="Case number", max_length=64, required=False)
+
+
 class FindingForm(forms.Form):
     """What the comparison screen sends: one finding, or `position=remaining` with `conclusion=different`."""
 

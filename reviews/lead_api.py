@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
+from django_filters.rest_framework import FilterSet, UUIDFilter
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import generics, serializers
@@ -16,6 +17,7 @@ from rest_framework.views import APIView
 from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.audit import services as audit
+from mugsearch.audit.reading import Recorded
 from mugsearch.gallery.models import Booking, Person
 from mugsearch.probes.models import Search
 from mugsearch.vault.responses import image
@@ -140,12 +142,21 @@ class SearchExamination(APIView):
         return Response(SearchExaminationSerializer(answer).data)
 
 
-class Leads(generics.ListAPIView[Lead]):
+class LeadFilter(FilterSet):  # type: ignore[misc]  # it ships no types
+    search = UUIDFilter()
+
+    class Meta:
+        model = Lead
+        fields = ("search",)
+
+
+class Leads(Recorded, generics.ListAPIView[Lead]):
     """The leads of your cases, the newest first."""
 
+    thing = "lead"
     permission_classes = INVESTIGATOR
     serializer_class = LeadSerializer
-    filterset_fields = ("search",)
+    filterset_class = LeadFilter
     queryset = Lead.objects.none()
 
     def get_queryset(self) -> Any:

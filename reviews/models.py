@@ -26,6 +26,16 @@ class ExaminationQuerySet(models.QuerySet["Examination"]):
             return self.none()
         return self.filter(examiner=user)
 
+    def open_to(self, supervisor: User) -> "ExaminationQuerySet":
+        """Those a supervisor may free: others', of the agency, of no case the supervisor is on.
+
+        Whoever is on a case must not learn who examines it, nor choose them by freeing until the right one claims.
+        """
+        if not supervisor.has_role(Role.SUPERVISOR):
+            return self.none()
+        agency = self.filter(state=Examination.State.CLAIMED, search__probe__case__agency=supervisor.agency_id)
+        return agency.exclude(examiner=supervisor).exclude(search__probe__case__members=supervisor)
+
     def held(self) -> "ExaminationQuerySet":
         """Those that take one of a search's places: claimed or concluded."""
         return self.exclude(state=Examination.State.RELEASED)
@@ -39,9 +49,11 @@ class Examination(models.Model):
 
     CLAIMED --conclude--> CONCLUDED (locked for everyone)
             --release---> RELEASED  (given back to the queue; what was found so far stays for the record)
+            --free------> RELEASED  (the same, by a supervisor)
 
-    PostgreSQL refuses (migration 0002): an examiner who submitted the probe or requested the search, one without a
-    valid certificate, a third place on a search, an end with candidates left over, any other change, deletion.
+    PostgreSQL refuses (migration 0002): an examiner who submitted the probe, requested the search or is on the case,
+    one without a valid certificate, a third place on a search, an end with candidates left over, any other change,
+    deletion.
     """
 
     class State(models.TextChoices):

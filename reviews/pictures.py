@@ -20,7 +20,7 @@ from mugsearch.gallery.models import Photo
 from mugsearch.vault import services as vault
 from reviews.models import Examination, Lead
 from reviews.order import candidate_at
-from reviews.services import NO_CERTIFICATE
+from reviews.services import require_fit
 
 FULL = 4096  # pixels of the longer side; nothing is enlarged
 THUMB = 240
@@ -82,9 +82,9 @@ def _require_open_to(by: User, examination: Examination) -> None:
     if examination.examiner_id != by.pk:
         raise NotAllowed("This is somebody else's examination.")
     if examination.state == Examination.State.RELEASED:
-        raise WrongState("You gave this examination back.")
-    if examination.state == Examination.State.CLAIMED and not by.may_examine():
-        raise NotAllowed(NO_CERTIFICATE)
+        raise WrongState("This examination was given back.")
+    if examination.state == Examination.State.CLAIMED:
+        require_fit(by, examination.search)
 
 
 def _photo(photo: Photo | None, *, thumb: bool) -> bytes:

@@ -70,6 +70,13 @@ def with_progress(examinations: ExaminationQuerySet) -> ExaminationQuerySet:
     return annotated
 
 
+def open_to(supervisor: User) -> ExaminationQuerySet:
+    """What this supervisor may free, the longest held first."""
+    claimed = Examination.objects.open_to(supervisor)
+    found: ExaminationQuerySet = with_progress(claimed).select_related("examiner", "search__probe")
+    return found.order_by("claimed_at")
+
+
 # --- the examiner ------------------------------------------------------------------------------------
 
 

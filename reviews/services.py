@@ -1,6 +1,7 @@
-"""Claiming, finding, concluding, giving back. What two conclusions come to is decided in `decision`, done here.
+"""Claiming, finding, concluding, giving back, freeing. What two conclusions come to is decided in
+`decision` and done here.
 
-Locks are taken in one order: gallery.locks.writing, the search's row, the examination's row.
+Locks are taken in one order: gallery.locks.writing, the examiner's row, the search's row, the examination's row.
 """
 
 import hmac
@@ -25,21 +26,8 @@ from reviews.order import candidate_at
 
 NO_CERTIFICATE = "Your examiner certificate is not valid today. An administrator can record a new one."
 NOTHING_WAITS = "Nothing waits for you at the moment."
-
-
-def claim(*, by: User, search: Search) -> Examination:
-    """Take a place on this search. Raises NotAllowed for one's own, WrongState when both places are taken."""
-    with audit.act("examination.claimed", by=by, obj=search, case=search.probe.case_id) as act:
-        require(by, Role.EXAMINER)
-        _require_certificate(by)
-        _lock_search(search.pk)
-        _require_stranger(by, search)
-        if not queries.awaiting_examination(by=by).filter(pk=search.pk).exists():
-            raise WrongState("This search does not wait for you: it is not finished, taken already, or yours already.")
-        examination = Examination.objects.create(search=search, examiner=by)
-        act.obj = examination
-        act.note(search=str(search.pk))
-    return examination
+# Claimed at a time: room to put a hard one aside and go on, too little to keep a queue from the others.
+OPEN_AT_ONCE = 3
 
 
 def claim_next(*, by: User) -> Examination:
@@ -47,6 +35,9 @@ def claim_next(*, by: User) -> Examination:
     with audit.act("examination.claimed", by=by) as act:
         require(by, Role.EXAMINER)
         _require_certificate(by)
+        User.objects.select_for_update(no_key=True).get(pk=by.pk)  # two clicks wait for each other
+        if by.examinations.filter(state=Examination.State.CLAIMED).count() >= OPEN_AT_ONCE:
+            raise WrongState(f"You hold {OPEN_AT_ONCE} examinations. Conclude one or give one back first.")
         search = _first_still_waiting(by)
         examination = Examination.objects.create(search=search, examiner=by)
         act.obj, act.case = examination, search.probe.case_id
@@ -95,6 +86,19 @@ def release(*, by: User, examination: Examination) -> None:
     examination.refresh_from_db()
 
 
+def free(*, by: User, examination: Examination) -> None:
+    """A supervisor gives back what somebody else holds and will not end: away, disabled, without a certificate."""
+    with audit.act("examination.freed", by=by, obj=examination, case=_case_of(examination)) as act:
+        require(by, Role.SUPERVISOR)
+        held = Examination.objects.select_for_update(no_key=True, of=("self",)).get(pk=examination.pk)
+        act.note(examiner=str(held.examiner_id))
+        _require_open(held)
+        if not Examination.objects.open_to(by).filter(pk=held.pk).exists():
+            raise NotAllowed("You can free the examinations of other people of your agency, on cases you are not on.")
+        _move(held, Examination.State.RELEASED)
+    examination.refresh_from_db()
+
+
 def conclude(*, by: User, examination: Examination) -> None:
     """Lock one's findings for good. When it is the last one needed, a lead is released or the search ends without.
 
@@ -118,13 +122,10 @@ def conclude(*, by: User, examination: Examination) -> None:
     examination.refresh_from_db()
 
 
-def _require_certificate(by: User) -> None:
-    if not by.may_examine():
-        raise NotAllowed(NO_CERTIFICATE)
-
-
-def _require_stranger(by: User, search: Search) -> None:
-    """RULES 12 and 13: the submitter never examines, nor anybody who knows the case."""
+def require_fit(by: User, search: Search) -> None:
+    """Whoever goes on with an examination is certified today and still a stranger to the case: it may have been
+    shared with them in between (RULES 12 to 14)."""
+    _require_certificate(by)
     probe = search.probe
     if by.pk in (search.requested_by_id, probe.submitted_by_id):
         raise NotAllowed("You can't examine a search of your own.")
@@ -132,6 +133,16 @@ def _require_stranger(by: User, search: Search) -> None:
         raise NotAllowed("You can't examine a search of a case you are on.")
     if probe.case.agency_id != by.agency_id:
         raise NotAllowed("You can't examine a search of another agency.")
+
+
+def _require_certificate(by: User) -> None:
+    if not by.may_examine():
+        raise NotAllowed(NO_CERTIFICATE)
+
+
+def _require_open(examination: Examination) -> None:
+    if examination.state != Examination.State.CLAIMED:
+        raise WrongState(f"This examination was {examination.get_state_display().lower()} already.")
 
 
 def _first_still_waiting(by: User) -> Search:
@@ -156,14 +167,13 @@ def _lock_own(by: User, examination: Examination) -> Examination:
     mine = Examination.objects.select_for_update(no_key=True).get(pk=examination.pk)
     if mine.examiner_id != by.pk:
         raise NotAllowed("This is somebody else's examination.")
-    if mine.state != Examination.State.CLAIMED:
-        raise WrongState(f"This examination was {mine.get_state_display().lower()} already.")
+    _require_open(mine)
     return mine
 
 
 def _claimed(by: User, examination: Examination) -> Examination:
     mine = _lock_own(by, examination)
-    _require_certificate(by)
+    require_fit(by, mine.search)
     return mine
 
 

@@ -1,10 +1,12 @@
 from django.urls import path
 
-from reviews import lead_views, views
+from reviews import lead_views, supervision_views, views
 
 urlpatterns = [
     path("", views.queue, name="queue"),
     path("next", views.claim_next, name="claim_next"),
+    path("open", supervision_views.open_examinations, name="open_examinations"),
+    path("<uuid:examination_id>/free", supervision_views.free, name="free"),
     path("<uuid:examination_id>", views.examination, name="examination"),
     path("<uuid:examination_id>/findings", views.save_finding, name="save_finding"),
     path("<uuid:examination_id>/conclude", views.conclude, name="conclude"),

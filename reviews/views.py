@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.audit import services as audit
-from mugsearch.errors import BadInput, MugsearchError
+from mugsearch.errors import BadInput, MugsearchError, NotAllowed
 from mugsearch.vault.responses import image
 from reviews import pictures, queries, services
 from reviews.forms import REMAINING, FindingForm
@@ -29,6 +29,7 @@ def queue(request: HttpRequest) -> HttpResponse:
     """What waits for me, what I hold, what I have concluded. Without a certificate: why nothing is offered."""
     user = signed_in(request)
     mine = queries.with_progress(Examination.objects.visible_to(user))
+    claimed = mine.filter(state=Examination.State.CLAIMED)
     concluded = Paginator(mine.concluded().order_by("-concluded_at"), PER_PAGE)
     context = {
         "certified": user.may_examine(),
@@ -36,7 +37,8 @@ def queue(request: HttpRequest) -> HttpResponse:
         "latest": user.certificates.first(),
         "today": timezone.localdate(),
         "queue": queries.queue_of(user),
-        "claimed": mine.filter(state=Examination.State.CLAIMED),
+        "claimed": claimed,
+        "full": len(claimed) >= services.OPEN_AT_ONCE,
         "page": concluded.get_page(request.GET.get("page")),
     }
     return render(request, "reviews/queue.html", context)
@@ -55,14 +57,17 @@ def examination(request: HttpRequest, examination_id: UUID) -> HttpResponse:
     """The comparison while it is claimed, one's own conclusions once it is locked."""
     mine = _mine(request, examination_id)
     if mine.state == Examination.State.RELEASED:
-        messages.info(request, "You gave this examination back.")
+        messages.info(request, "This examination was given back.")
         return redirect("queue")
     audit.record("examination.viewed", by=signed_in(request), obj=mine, case=mine.search.probe.case_id)
     sheet = queries.sheet(mine)
     if mine.state == Examination.State.CONCLUDED:
         return render(request, "reviews/concluded.html", {"sheet": sheet, "places": _places(sheet)})
-    if not signed_in(request).may_examine():
-        return render(request, "reviews/no_certificate.html", {"examination": mine}, status=403)
+    try:
+        services.require_fit(signed_in(request), mine.search)
+    except NotAllowed as error:
+        context = {"examination": mine, "reason": error.message}
+        return render(request, "reviews/only_give_back.html", context, status=403)
     return render(request, "reviews/examination.html", _stage(request, sheet))
 
 

@@ -5,7 +5,15 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-GUARDED = ("audit_entry", "reviews_examination", "reviews_finding", "reviews_lead")
+GUARDED = (
+    "audit_entry",
+    "probes_candidate",
+    "probes_probe",
+    "probes_search",
+    "reviews_examination",
+    "reviews_finding",
+    "reviews_lead",
+)
 
 
 def switched(off: bool) -> list[str]:

@@ -53,7 +53,8 @@ class Hit:
 class FaceIndex:
     """Vectors of one encoder under int64 ids of our own. Safe for threads: one act at a time.
 
-    `generation` is the owner's to set: the last change of the gallery the index has taken in. It is saved with it.
+    `generation` and `mark` are the owner's to set: the number of the last change of the gallery the index has taken
+    in, and what tells that change from one of the same number elsewhere. They are saved with it.
     """
 
     def __init__(self, *, dimension: int, encoder: str) -> None:
@@ -62,6 +63,7 @@ class FaceIndex:
         self.dimension = dimension
         self.encoder = encoder
         self.generation = 0
+        self.mark = ""
         # Rows 0..len-1 of FAISS belong to the ids of the same places here; IDMap2 would take an id twice.
         self._flat = faiss.IndexFlatIP(dimension)
         self._room = 0  # rows the index has memory for
@@ -124,6 +126,15 @@ class FaceIndex:
                 self._flat.remove_ids(faiss.IDSelectorRange(first, last))
             return len(gone)
 
+    def wipe(self) -> None:
+        """Zero every vector and be as new: for an index that is of no more use."""
+        with self._lock:
+            self._vectors()[:] = 0.0
+            self._flat.reset()  # the memory stays reserved
+            self._ids.clear()
+            self._row.clear()
+            self.generation, self.mark = 0, ""
+
     def search(self, vector: ArrayLike, k: int, *, allowed: ArrayLike | None = None) -> list[Hit]:
         """The `k` nearest of all rows, or of those whose ids are in `allowed`: by cosine, then by id; fewer when
         there are fewer. `vector`: (dimension,), finite, norm 1; ValueError otherwise.
@@ -173,14 +184,14 @@ class FaceIndex:
         """
         folder.mkdir(parents=True, exist_ok=True)
         target, fresh, old = folder / FILE, folder / f"{FILE}.new", folder / f"{FILE}.old"
-        for left_over in (fresh, old):  # of a run that was killed
-            _shred(left_over)
+        self.clear_leftovers(folder)
         with self._lock, fresh.open("wb") as stream:
             about = {
                 "count": len(self),
                 "dimension": self.dimension,
                 "encoder": self.encoder,
                 "generation": self.generation,
+                "mark": self.mark,
             }
             header = json.dumps(about, sort_keys=True).encode()
             digest = hashlib.sha256()
@@ -213,7 +224,7 @@ class FaceIndex:
             start = len(_MAGIC) + _LENGTH.size
             (length,) = _LENGTH.unpack_from(body, len(_MAGIC))
             about = json.loads(bytes(body[start : start + length]))
-            count, generation = int(about["count"]), int(about["generation"])
+            count, generation, mark = int(about["count"]), int(about["generation"]), str(about["mark"])
             if about["encoder"] != encoder or about["dimension"] != dimension:
                 raise IndexDamaged("The saved index is of another encoder; build it again.")
             ids = np.frombuffer(body, "<i8", count, start + length)
@@ -222,14 +233,20 @@ class FaceIndex:
             index.put(ids, vectors.reshape(count, dimension))
         except (ValueError, KeyError, TypeError, struct.error) as error:
             raise IndexDamaged("The saved index can't be understood; build it again.") from error
-        index.generation = generation
+        index.generation, index.mark = generation, mark
         return index
 
     @staticmethod
-    def erase(folder: Path) -> None:
-        """Zero and remove a saved index that is of no more use, and its folder."""
-        for name in (FILE, f"{FILE}.new", f"{FILE}.old"):
+    def clear_leftovers(folder: Path) -> None:
+        """Zero and remove what a `save` that was killed has left beside the index."""
+        for name in (f"{FILE}.new", f"{FILE}.old"):
             _shred(folder / name)
+
+    @classmethod
+    def erase(cls, folder: Path) -> None:
+        """Zero and remove a saved index that is of no more use, and its folder."""
+        _shred(folder / FILE)
+        cls.clear_leftovers(folder)
         folder.rmdir()
         _sync(folder.parent)
 

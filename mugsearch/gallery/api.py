@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
+from django_filters.rest_framework import CharFilter, FilterSet, UUIDFilter
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers, status
@@ -16,9 +17,11 @@ from rest_framework.views import APIView
 from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.audit import services as audit
+from mugsearch.audit.reading import Recorded
 from mugsearch.errors import BadInput
 from mugsearch.gallery import manifest, progress, queries, services, views
-from mugsearch.gallery.models import Booking, ImportReject, ImportRun, Person, Photo
+from mugsearch.gallery.models import Booking, BookingQuerySet, ImportReject, ImportRun, Person, Photo
+from mugsearch.gallery.numbers import normalised
 
 RECORDS = [role_permission(Role.RECORDS)]
 SEXES = [(code, code) for code in sorted(set(manifest.SEXES.values()))]
@@ -115,6 +118,8 @@ class ImportSerializer(serializers.ModelSerializer[ImportRun]):
 
 
 class RejectSerializer(serializers.ModelSerializer[ImportReject]):
+    reason = serializers.CharField(source="explained", read_only=True)
+
     class Meta:
         model = ImportReject
         fields = ("line", "photo", "booking_number", "reason")
@@ -162,7 +167,11 @@ class People(generics.ListAPIView[Person]):
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         answer = super().list(request, *args, **kwargs)
-        _record_search(request, answer)
+        # What was typed may be a name: only that something was, and who was shown, is recorded.
+        shown, filters = [row["id"] for row in answer.data["results"]], {*request.query_params} - {"page"}
+        audit.record(
+            "people.searched", by=signed_in(request), filters=len(filters), found=answer.data["count"], shown=shown
+        )
         return answer
 
 
@@ -188,21 +197,29 @@ class OnePerson(generics.RetrieveUpdateAPIView[Person]):
         services.edit_person(by=signed_in(self.request), person=person, **values)
 
 
-class Bookings(generics.ListAPIView[Booking]):
+class BookingFilter(FilterSet):  # type: ignore[misc]  # it ships no types
+    booking_number = CharFilter(method="spelled_anyhow", help_text="Capitals and separators don't matter.")
+    person = UUIDFilter(field_name="person_id")
+
+    class Meta:
+        model = Booking
+        fields = ("booking_number", "person", "booked_on")
+
+    def spelled_anyhow(self, bookings: BookingQuerySet, name: str, value: str) -> BookingQuerySet:
+        return bookings.filter(normalised_number=normalised(value))
+
+
+class Bookings(Recorded, generics.ListAPIView[Booking]):
     """The agency's bookings. The look-up is recorded."""
 
+    thing = "booking"
     permission_classes = RECORDS
     serializer_class = BookingSerializer
-    filterset_fields = ("booking_number", "person", "booked_on")
+    filterset_class = BookingFilter
     queryset = Booking.objects.none()
 
     def get_queryset(self) -> Any:
         return Booking.objects.visible_to(signed_in(self.request)).prefetch_related("photos")
-
-    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        answer = super().list(request, *args, **kwargs)
-        _record_search(request, answer)
-        return answer
 
 
 class OneBooking(generics.RetrieveUpdateAPIView[Booking]):
@@ -227,19 +244,31 @@ class OneBooking(generics.RetrieveUpdateAPIView[Booking]):
         services.edit_booking(by=signed_in(self.request), booking=booking, **values)
 
 
-class Photos(generics.ListAPIView[Photo]):
-    """The agency's photos; `state=waiting` are those to check, oldest first."""
+class PhotoFilter(FilterSet):  # type: ignore[misc]  # it ships no types
+    booking = UUIDFilter(field_name="booking_id")
 
+    class Meta:
+        model = Photo
+        fields = ("state", "trouble", "booking")
+
+
+class Photos(Recorded, generics.ListAPIView[Photo]):
+    """The agency's photos; `state=waiting` are those to check, oldest first. The look-up is recorded."""
+
+    thing = "photo"
     permission_classes = RECORDS
     serializer_class = PhotoSerializer
-    filterset_fields = ("state", "trouble", "booking")
+    filterset_class = PhotoFilter
     queryset = Photo.objects.none()
 
     def get_queryset(self) -> Any:
         return Photo.objects.visible_to(signed_in(self.request))
 
 
-class OnePhoto(generics.RetrieveAPIView[Photo]):
+class OnePhoto(Recorded, generics.RetrieveAPIView[Photo]):
+    """A photo and the faces found on it. The look-up is recorded."""
+
+    thing = "photo"
     permission_classes = RECORDS
     serializer_class = PhotoSerializer
     queryset = Photo.objects.none()
@@ -258,7 +287,7 @@ class PhotoImage(APIView):
         responses={(200, "image/jpeg"): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, pk: UUID) -> HttpResponse:
-        """The photo, upright. Seeing the large one is recorded."""
+        """The photo, upright. The look is recorded."""
         return views.photo_image_for(signed_in(request), pk, request.query_params.get("size", ""))
 
 
@@ -289,9 +318,10 @@ class RefusePhoto(APIView):
         return Response(PhotoSerializer(photo).data)
 
 
-class Imports(generics.ListAPIView[ImportRun]):
+class Imports(Recorded, generics.ListAPIView[ImportRun]):
     """The agency's imports, newest first; POST starts one."""
 
+    thing = "import"
     permission_classes = RECORDS
     serializer_class = ImportSerializer
     parser_classes = (MultiPartParser,)
@@ -317,9 +347,10 @@ class Imports(generics.ListAPIView[ImportRun]):
         return Response(ImportSerializer(run).data, status=status.HTTP_202_ACCEPTED)
 
 
-class OneImport(generics.RetrieveAPIView[ImportRun]):
-    """An import; poll until `state` is `done` or `failed`."""
+class OneImport(Recorded, generics.RetrieveAPIView[ImportRun]):
+    """An import; poll until `state` is `done` or `failed`. Every look is recorded, so once in a while is enough."""
 
+    thing = "import"
     permission_classes = RECORDS
     serializer_class = ImportSerializer
     queryset = ImportRun.objects.none()
@@ -338,13 +369,4 @@ class Rejects(generics.ListAPIView[ImportReject]):
     def get_queryset(self) -> Any:
         run = get_object_or_404(ImportRun.objects.visible_to(signed_in(self.request)), pk=self.kwargs["pk"])
         audit.record("import.rejects-exported", by=signed_in(self.request), obj=run, rows=run.rejects.count())
-        return run.rejects.all()
-
-
-def _record_search(request: Request, answer: Response) -> None:
-    """What was typed may be a name: only that something was, and who was shown, is recorded."""
-    shown = [row["id"] for row in answer.data["results"]]
-    filters = sorted(name for name in request.query_params if name != "page")
-    audit.record(
-        "people.searched", by=signed_in(request), filters=len(filters), found=answer.data["count"], shown=shown
-    )
+        return run.rejects.select_related("held_by")

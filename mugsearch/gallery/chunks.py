@@ -22,6 +22,9 @@ from mugsearch.vault import services as vault
 
 EXPUNGED = "This booking was expunged; it can't be imported again."
 SOMEBODY_ELSES = "This booking number is recorded for another person already."
+HELD_HERE = "This very photo is in the gallery already, for another person."
+HELD_ELSEWHERE = "This very photo is in the gallery already, for a person of another agency."
+CHANGED = "The booking was changed while the import ran; import this photo again."
 ABOUT_PERSON = ("family_name", "given_names", "date_of_birth", "sex")
 ABOUT_BOOKING = ("booked_on", "height_in", "weight_lb", "charge", "disposition")
 
@@ -43,7 +46,7 @@ class _Result:
 def write(*, run: ImportRun, runner: UUID, encoder: Encoder, outcomes: Sequence[Outcome | BadRow], rate: float) -> None:
     """One transaction. Raises WrongState when another worker has taken the run over, EncoderChanged, Unavailable."""
     photo_ids = [uuid.uuid4() for _ in outcomes]
-    numbers = {outcome.row.booking_number for outcome in outcomes if isinstance(outcome, Outcome)}
+    numbers = {outcome.row.normalised_number for outcome in outcomes if isinstance(outcome, Outcome)}
     booking_ids = {number: uuid.uuid4() for number in numbers}
     _announce(run, runner, photo_ids, list(booking_ids.values()))
     try:
@@ -119,41 +122,38 @@ def _sorted_out(
 ) -> _Result:
     """Which rows become photographs, which are here already, which are rejected. Creates people and bookings."""
     result = _Result()
-    rows = [outcome.row for outcome in outcomes if isinstance(outcome, Outcome)]
+    rows = [outcome if isinstance(outcome, BadRow) else outcome.row for outcome in outcomes]
     expunged = suppression.suppressed(agency.pk, (row.booking_number for row in rows))
-    records = _Records(agency, rows, booking_ids)
-    for outcome, photo_id in zip(outcomes, photo_ids, strict=True):
-        if isinstance(outcome, BadRow):
-            reject = ImportReject(photo=outcome.photo, booking_number=outcome.booking_number, reason=outcome.reason)
-            result.rejects.append(_at(run, outcome.line, reject))
-            continue
-        row, reason = outcome.row, outcome.reason
-        if row.booking_number in expunged:
-            reason = EXPUNGED
-        elif not records.agree(row):
-            reason = SOMEBODY_ELSES
-        elif not reason and outcome.photo is None and not records.has(row, outcome.sha256):
-            reason = "The booking was changed while the import ran; import this photo again."
-        if reason:
-            # An expunged booking's number is not written down again.
-            number = "" if reason == EXPUNGED else row.booking_number
-            reject = ImportReject(photo=legible(row.photo, 300), booking_number=number, reason=reason)
-            result.rejects.append(_at(run, row.line, reject))
-            continue
-        booking = records.booking(row)
-        if records.has(row, outcome.sha256):
-            result.already += 1
-        elif outcome.photo is not None:
-            records.add(row, outcome.sha256)
-            result.photos.append((_photo(photo_id, booking, row, outcome.photo), outcome.photo))
+    records = _Records(agency, [outcome for outcome in outcomes if isinstance(outcome, Outcome)], booking_ids)
+    for line, outcome, photo_id in zip(rows, outcomes, photo_ids, strict=True):
+        if line.booking_number in expunged:
+            # Neither its number nor the file's name, which may hold it or the person's, is written down again.
+            result.rejects.append(ImportReject(run=run, line=line.line, reason=EXPUNGED))
+        elif isinstance(outcome, BadRow):
+            result.rejects.append(_reject(run, outcome, outcome.reason))
+        elif objection := records.objection(outcome):
+            result.rejects.append(_reject(run, outcome.row, *objection))
+        else:
+            booking = records.booking(outcome.row)
+            if records.has(outcome.row, outcome.sha256):
+                result.already += 1
+            elif outcome.photo is not None:
+                records.add(booking, outcome.sha256)
+                result.photos.append((_photo(photo_id, booking, outcome.row, outcome.photo), outcome.photo))
     ImportReject.objects.bulk_create(result.rejects)
     Photo.objects.bulk_create(photo for photo, _ in result.photos)
     return result
 
 
-def _at(run: ImportRun, line: int, reject: ImportReject) -> ImportReject:
-    reject.run, reject.line, reject.reason = run, line, reject.reason[:300]
-    return reject
+def _reject(run: ImportRun, row: Row | BadRow, reason: str, held_by: Booking | None = None) -> ImportReject:
+    return ImportReject(
+        run=run,
+        line=row.line,
+        photo=legible(row.photo, 300),
+        booking_number=row.booking_number,
+        reason=reason[:300],
+        held_by=held_by,
+    )
 
 
 def _photo(photo_id: UUID, booking: Booking, row: Row, prepared: Prepared) -> Photo:
@@ -188,26 +188,44 @@ def _store(result: _Result, encoder: Encoder) -> list[Template]:
 class _Records:
     """The people and bookings that a chunk speaks of; created, or blank fields filled, as rows come by."""
 
-    def __init__(self, agency: Agency, rows: list[Row], new_ids: dict[str, UUID]) -> None:
+    def __init__(self, agency: Agency, outcomes: list[Outcome], new_ids: dict[str, UUID]) -> None:
         self._agency = agency
         self._new_ids = new_ids
-        people = Person.objects.filter(agency=agency, person_id__in={row.person_id for row in rows})
+        people = Person.objects.filter(agency=agency, person_id__in={outcome.row.person_id for outcome in outcomes})
         self._people: dict[str, Person] = {person.person_id: person for person in people}
-        bookings = Booking.objects.filter(agency=agency, booking_number__in=set(new_ids)).select_related("person")
-        self._bookings: dict[str, Booking] = {booking.booking_number: booking for booking in bookings}
+        bookings = Booking.objects.filter(agency=agency, normalised_number__in=set(new_ids)).select_related("person")
+        self._bookings: dict[str, Booking] = {booking.normalised_number: booking for booking in bookings}
         photos = Photo.objects.filter(booking__in=self._bookings.values())
-        self._photos: set[tuple[str, str]] = set(photos.values_list("booking__booking_number", "sha256"))
+        self._photos: set[tuple[UUID, str]] = set(photos.values_list("booking", "sha256"))
+        # One photograph for two people would name the wrong one. What a clerk refused may come in for the right one.
+        held = Photo.objects.filter(sha256__in={outcome.sha256 for outcome in outcomes if outcome.photo})
+        held = held.exclude(state=Photo.State.REFUSED).select_related("booking__person")
+        self._holders: dict[str, Booking] = {photo.sha256: photo.booking for photo in held}
 
-    def agree(self, row: Row) -> bool:
-        """Whether the row's booking is new, or is of the row's person."""
-        found = self._bookings.get(row.booking_number)
-        return found is None or found.person.person_id == row.person_id
+    def objection(self, outcome: Outcome) -> tuple[str] | tuple[str, Booking] | None:
+        """Why the row can't be taken, and the agency's booking that holds its photo if that is why."""
+        row, sha256 = outcome.row, outcome.sha256
+        found = self._bookings.get(row.normalised_number)
+        if found and found.person.person_id != row.person_id:
+            return (SOMEBODY_ELSES,)
+        if outcome.reason:
+            return (outcome.reason,)
+        if self.has(row, sha256):
+            return None
+        if outcome.photo is None:
+            return (CHANGED,)
+        holder = self._holders.get(sha256)
+        if holder is None or (holder.agency_id, holder.person.person_id) == (self._agency.pk, row.person_id):
+            return None
+        return (HELD_HERE, holder) if holder.agency_id == self._agency.pk else (HELD_ELSEWHERE,)
 
     def has(self, row: Row, sha256: str) -> bool:
-        return (row.booking_number, sha256) in self._photos
+        found = self._bookings.get(row.normalised_number)
+        return found is not None and (found.pk, sha256) in self._photos
 
-    def add(self, row: Row, sha256: str) -> None:
-        self._photos.add((row.booking_number, sha256))
+    def add(self, booking: Booking, sha256: str) -> None:
+        self._photos.add((booking.pk, sha256))
+        self._holders[sha256] = booking
 
     def booking(self, row: Row) -> Booking:
         person = self._people.get(row.person_id)
@@ -216,16 +234,16 @@ class _Records:
             self._people[row.person_id] = person
         else:
             _fill_blanks(person, row, ABOUT_PERSON)
-        booking = self._bookings.get(row.booking_number)
+        booking = self._bookings.get(row.normalised_number)
         if booking is None:
             booking = Booking.objects.create(
-                id=self._new_ids[row.booking_number],
+                id=self._new_ids[row.normalised_number],
                 agency=self._agency,
                 person=person,
                 booking_number=row.booking_number,
                 **_told(row, ABOUT_BOOKING),
             )
-            self._bookings[row.booking_number] = booking
+            self._bookings[row.normalised_number] = booking
         else:
             _fill_blanks(booking, row, ABOUT_BOOKING)
         return booking

@@ -7,6 +7,7 @@ from django.conf import settings
 
 from mugsearch.engine import encoders
 from mugsearch.engine.encoders import Encoder as LoadedEncoder
+from mugsearch.errors import Unavailable
 from mugsearch.gallery.models import Encoder
 
 _loading = Lock()
@@ -26,11 +27,15 @@ def loaded(spec: str) -> LoadedEncoder:
 def active() -> Encoder:
     """The encoder that answers searches. On an empty installation the configured one becomes it."""
     found = Encoder.objects.filter(state=Encoder.State.ACTIVE).first()
-    return found or register(settings.MUGSEARCH_ENCODER, state=Encoder.State.ACTIVE)
+    found = found or register(settings.MUGSEARCH_ENCODER, state=Encoder.State.ACTIVE)
+    if found.state != Encoder.State.ACTIVE:
+        # Its vectors are dropped or incomplete: an answer would look like "nobody found".
+        raise Unavailable("No encoder is active, although one was before; restore the database from a whole backup.")
+    return found
 
 
 def register(spec: str, *, state: Encoder.State) -> Encoder:
-    """The row of an encoder, with what the loaded weights say of themselves."""
+    """The row of an encoder, with what the loaded weights say of themselves. `state` is for a new row only."""
     model = loaded(spec)
     row, _ = Encoder.objects.get_or_create(
         name=model.name,

@@ -2,7 +2,8 @@ from typing import Any, ClassVar
 
 from django import forms
 
-from mugsearch.gallery import staging
+from mugsearch.errors import BadInput
+from mugsearch.gallery import queries, staging
 from mugsearch.gallery.models import Booking, ImportRun, Person, Photo
 from mugsearch.gallery.sources import MOST_BYTES
 
@@ -45,7 +46,20 @@ class NewImportForm(forms.Form):
 
 class FindPeopleForm(forms.Form):
     q = forms.CharField(label="Name, person id or booking number", required=False, max_length=200)
-    born = forms.DateField(label="Date of birth", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    born = forms.DateField(
+        label="Date of birth",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        error_messages={"invalid": "This is not a date of birth; write it as YYYY-MM-DD."},
+    )
+
+    def clean_q(self) -> str:
+        text: str = self.cleaned_data["q"]
+        try:
+            queries.words(text)
+        except BadInput as error:
+            raise forms.ValidationError(error.message) from error
+        return text
 
 
 class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes no argument at run time
@@ -62,6 +76,10 @@ class BookingForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes no arg
         model = Booking
         fields = ("booked_on", "height_in", "weight_lb", "charge", "disposition")
         widgets: ClassVar = {"booked_on": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")}
+
+
+class PickForm(forms.Form):
+    face = forms.IntegerField(min_value=0, max_value=32767)
 
 
 class RefuseForm(forms.Form):

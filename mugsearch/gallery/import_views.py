@@ -22,8 +22,11 @@ PER_PAGE = 50
 @needs(Role.RECORDS)
 @require_GET
 def imports(request: HttpRequest) -> HttpResponse:
-    runs = ImportRun.objects.visible_to(signed_in(request)).select_related("started_by")
-    return render(request, "gallery/imports.html", {"page": Paginator(runs, 25).get_page(request.GET.get("page"))})
+    user = signed_in(request)
+    runs = ImportRun.objects.visible_to(user).select_related("started_by")
+    page = Paginator(runs, 25).get_page(request.GET.get("page"))
+    audit.record("import.listed", by=user, shown=[str(run.pk) for run in page])
+    return render(request, "gallery/imports.html", {"page": page})
 
 
 @needs(Role.RECORDS)
@@ -55,7 +58,7 @@ def import_run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     user = signed_in(request)
     run = get_object_or_404(ImportRun.objects.visible_to(user).select_related("started_by"), pk=run_id)
     audit.record("import.viewed", by=user, obj=run)
-    page = Paginator(run.rejects.all(), PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(run.rejects.select_related("held_by"), PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "gallery/import_run.html", {**_progress(run), "page": page})
 
 
@@ -77,7 +80,7 @@ def import_rejects(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
     run = get_object_or_404(ImportRun.objects.visible_to(user), pk=run_id)
     audit.record("import.rejects-exported", by=user, obj=run, rows=run.rejects.count())
     response = StreamingHttpResponse(
-        ("\ufeff", *rejects.as_csv(run.rejects.all())), content_type="text/csv; charset=utf-8"
+        ("\ufeff", *rejects.as_csv(run.rejects.select_related("held_by"))), content_type="text/csv; charset=utf-8"
     )
     response.headers["Content-Disposition"] = f'attachment; filename="rejects-{run.created_at:%Y-%m-%d-%H%M}.csv"'
     return response

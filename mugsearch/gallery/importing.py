@@ -237,13 +237,13 @@ class _Attempt:
         rows = iter(rows)
         while window := list(islice(rows, WINDOW)):
             good = [row for row in window if isinstance(row, Row)]
-            numbers = {row.booking_number for row in good}
-            expunged = suppression.suppressed(self._run.agency_id, numbers)
-            bookings = Booking.objects.filter(agency=self._run.agency_id, booking_number__in=numbers)
-            owners = dict(bookings.values_list("booking_number", "person__person_id"))
+            expunged = suppression.suppressed(self._run.agency_id, (row.booking_number for row in good))
+            numbers = {row.normalised_number for row in good}
+            bookings = Booking.objects.filter(agency=self._run.agency_id, normalised_number__in=numbers)
+            owners = dict(bookings.values_list("normalised_number", "person__person_id"))
             here: dict[str, set[str]] = {}
             for number, sha256 in Photo.objects.filter(booking__in=bookings).values_list(
-                "booking__booking_number", "sha256"
+                "booking__normalised_number", "sha256"
             ):
                 here.setdefault(number, set()).add(sha256)
             for row in window:
@@ -251,10 +251,10 @@ class _Attempt:
                     yield row
                 elif row.booking_number in expunged:
                     yield Outcome(row, reason=chunks.EXPUNGED)
-                elif owners.get(row.booking_number, row.person_id) != row.person_id:
+                elif owners.get(row.normalised_number, row.person_id) != row.person_id:
                     yield Outcome(row, reason=chunks.SOMEBODY_ELSES)
                 else:
-                    yield row, frozenset(here.get(row.booking_number, ()))
+                    yield row, frozenset(here.get(row.normalised_number, ()))
 
     def _ahead(self) -> int:
         """How many rows the threads may be ahead: fewer when photographs are large, so that they fit into memory."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from mugsearch.errors import BadInput
+from mugsearch.gallery.models import HEIGHT_IN, WEIGHT_LB
+from mugsearch.gallery.numbers import is_invisible, normalised
 
 REQUIRED = ("photo", "person_id", "booking_number")
 OPTIONAL = (
@@ -71,10 +73,17 @@ class Row:
     charge: str = ""
     disposition: str = ""
 
+    @property
+    def normalised_number(self) -> str:
+        return normalised(self.booking_number)
+
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A line that can't be taken. `photo` and `booking_number` are as far as they could be read, fit to be stored."""
+    """A line that can't be taken. `photo` and `booking_number` are as far as they could be read, fit to be stored.
+
+    Both are empty when the columns are out of place: then nobody can tell whether this is an expunged booking.
+    """
 
     line: int
     photo: str
@@ -139,29 +148,29 @@ class Manifest:
         return len(cells) == width or (len(cells) > width and not any(cell.strip() for cell in cells[width:]))
 
     def _row(self, line: int, cells: list[str], today: datetime.date) -> Row | BadRow:
+        if not self._fits(cells):
+            reason = f"This line has {len(cells)} columns, but the header has {len(self._columns)}."
+            return BadRow(line, "", "", reason)
         values = dict(zip(self._columns, cells, strict=False))
         try:
-            if not self._fits(cells):
-                raise _Wrong(f"This line has {len(cells)} columns, but the header has {len(self._columns)}.")
             return Row(
                 line=line,
                 photo=_name(values, "photo"),
-                person_id=_name(values, "person_id"),
-                booking_number=_name(values, "booking_number"),
+                person_id=_number(values, "person_id"),
+                booking_number=_number(values, "booking_number"),
                 booked_on=_date(values, "booked_on", latest=today + datetime.timedelta(days=1)),
                 family_name=_text(values, "family_name"),
                 given_names=_text(values, "given_names"),
                 date_of_birth=_date(values, "date_of_birth", latest=today),
                 sex=_sex(values),
-                height_in=_whole(values, "height_in", least=12, most=108, unit="inches"),
-                weight_lb=_whole(values, "weight_lb", least=2, most=1500, unit="pounds"),
+                height_in=_whole(values, "height_in", least=HEIGHT_IN[0], most=HEIGHT_IN[1], unit="inches"),
+                weight_lb=_whole(values, "weight_lb", least=WEIGHT_LB[0], most=WEIGHT_LB[1], unit="pounds"),
                 pose=_text(values, "pose"),
                 charge=_text(values, "charge"),
                 disposition=_text(values, "disposition"),
             )
         except _Wrong as wrong:
-            photo, number = values.get("photo", ""), values.get("booking_number", "")
-            return BadRow(line, legible(photo, 300), legible(number, 64), str(wrong))
+            return BadRow(line, legible(values["photo"], 300), legible(values["booking_number"], 64), str(wrong))
 
 
 def read(data: bytes) -> Manifest:
@@ -255,6 +264,16 @@ def _name(values: dict[str, str], name: str) -> str:
         raise _Wrong(f"{name} goes over several lines.")
     # A file on disk is found by its exact bytes, so its name is not normalised.
     return _checked(name, text) if name != "photo" else _file_name(text)
+
+
+def _number(values: dict[str, str], name: str) -> str:
+    """What two records are told apart by: nothing in it may be invisible, and something in it has to count."""
+    text = _name(values, name)
+    if any(is_invisible(sign) for sign in text):
+        raise _Wrong(f"{name} holds characters that can't be seen; type it anew.")
+    if not normalised(text):
+        raise _Wrong(f"{name} has neither letters nor digits.")
+    return text
 
 
 def _file_name(text: str) -> str:

@@ -1,15 +1,26 @@
 """People, their bookings, the photographs of a booking, and the vectors made from them."""
 
 import uuid
-from typing import ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, Role, User
+from mugsearch.gallery.numbers import normalised
 
 M_co = TypeVar("M_co", bound=models.Model, covariant=True)
+
+
+# What a manifest and a form take: the extremes of people, so that a slip of the keyboard is noticed.
+HEIGHT_IN = (12, 108)
+WEIGHT_LB = (2, 1500)
+
+
+def between(limits: tuple[int, int]) -> list[MinValueValidator | MaxValueValidator]:
+    return [MinValueValidator(limits[0]), MaxValueValidator(limits[1])]
 
 
 class VisibleToRecords(models.QuerySet[M_co]):
@@ -84,10 +95,12 @@ class Booking(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="bookings")
-    booking_number = models.CharField(max_length=64)
+    booking_number = models.CharField(max_length=64, help_text="As it was first written.")
+    # What bookings are looked up by, so that another spelling is not another booking.
+    normalised_number = models.TextField(editable=False)
     booked_on = models.DateField(null=True, blank=True)
-    height_in = models.PositiveSmallIntegerField("height (in)", null=True, blank=True)
-    weight_lb = models.PositiveSmallIntegerField("weight (lb)", null=True, blank=True)
+    height_in = models.PositiveSmallIntegerField("height (in)", null=True, blank=True, validators=between(HEIGHT_IN))
+    weight_lb = models.PositiveSmallIntegerField("weight (lb)", null=True, blank=True, validators=between(WEIGHT_LB))
     charge = models.CharField(max_length=200, blank=True)
     disposition = models.CharField(max_length=100, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -97,11 +110,15 @@ class Booking(models.Model):
     class Meta:
         ordering: ClassVar = ["-booked_on", "booking_number"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["agency", "booking_number"], name="one_booking_per_number"),
+            models.UniqueConstraint(fields=["agency", "normalised_number"], name="one_booking_per_number"),
         ]
 
     def __str__(self) -> str:
         return self.booking_number
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.normalised_number = normalised(self.booking_number)
+        super().save(*args, **kwargs)
 
 
 class Encoder(models.Model):
@@ -184,6 +201,7 @@ class Photo(models.Model):
 
     class Meta:
         ordering: ClassVar = ["created_at", "id"]
+        indexes: ClassVar = [models.Index(fields=["sha256"], name="photos_by_sha256")]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["booking", "sha256"], name="one_photo_per_booking"),
             models.CheckConstraint(
@@ -216,7 +234,8 @@ class Template(models.Model):
 class GalleryChange(models.Model):
     """What the index has to be told, in the order of the commits: `number` is given out under a lock, without gaps.
 
-    A change outlives its template: after an expungement the DROP stays, the vector does not.
+    A change outlives its template: after an expungement the DROP stays, the vector does not. Its mark is its own: in
+    another database, or in this one after an older backup was restored, the same number has another mark.
     """
 
     class What(models.TextChoices):
@@ -224,6 +243,7 @@ class GalleryChange(models.Model):
         DROP = "drop", "Drop"
 
     number = models.BigIntegerField(primary_key=True)
+    mark = models.UUIDField(default=uuid.uuid4, editable=False)
     what = models.CharField(max_length=4, choices=What)
     template_id = models.BigIntegerField()
     encoder = models.ForeignKey(Encoder, on_delete=models.PROTECT, related_name="+")
@@ -309,6 +329,9 @@ class ImportReject(models.Model):
     photo = models.CharField(max_length=300, blank=True)
     booking_number = models.CharField(max_length=64, blank=True)
     reason = models.CharField(max_length=300)
+    # The booking of another person, of the same agency, that holds the row's photo: gone with it, so that no
+    # reason names a booking that was expunged.
+    held_by = models.ForeignKey(Booking, null=True, on_delete=models.CASCADE, related_name="+")
 
     class Meta:
         ordering: ClassVar = ["line"]
@@ -318,3 +341,9 @@ class ImportReject(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.reason}"
+
+    def explained(self) -> str:
+        """The reason as the clerk reads it."""
+        if self.held_by is None:
+            return self.reason
+        return f"{self.reason.removesuffix('.')} (booking {self.held_by.booking_number})."

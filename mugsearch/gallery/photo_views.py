@@ -14,7 +14,7 @@ from mugsearch.accounts.models import Role, User
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, WrongState
 from mugsearch.gallery import queries, services
-from mugsearch.gallery.forms import RefuseForm
+from mugsearch.gallery.forms import PickForm, RefuseForm
 from mugsearch.gallery.models import Photo
 
 PER_PAGE = 25
@@ -27,7 +27,7 @@ def waiting_photos(request: HttpRequest) -> HttpResponse:
     mine = Photo.objects.visible_to(user)
     undecided = mine.undecided().select_related("booking__person").order_by("created_at", "pk")
     page = Paginator(undecided, PER_PAGE).get_page(request.GET.get("page"))
-    audit.record("photos.listed", by=user, shown=[str(photo.pk) for photo in page])
+    audit.record("photo.listed", by=user, shown=[str(photo.pk) for photo in page])
     return render(
         request,
         "gallery/waiting_photos.html",
@@ -41,9 +41,10 @@ def photo(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     """One photo to decide about, or what became of it. While it is being enrolled htmx asks for the page again."""
     user = signed_in(request)
     found = get_object_or_404(Photo.objects.visible_to(user).select_related("booking__person"), pk=photo_id)
-    if not request.headers.get("HX-Request"):
-        audit.record("photo.viewed", by=user, obj=found)
     undecided = found.state == Photo.State.WAITING and found.face is None
+    being_enrolled = found.state == Photo.State.WAITING and not undecided
+    if not (being_enrolled and request.headers.get("HX-Request")):
+        audit.record("photo.viewed", by=user, obj=found)
     following = queries.next_undecided(user, after=found)
     left = Photo.objects.visible_to(user).undecided().count()
     context = {
@@ -51,7 +52,7 @@ def photo(request: HttpRequest, photo_id: UUID) -> HttpResponse:
         "booking": found.booking,
         "person": found.booking.person,
         "undecided": undecided,
-        "being_enrolled": found.state == Photo.State.WAITING and not undecided,
+        "being_enrolled": being_enrolled,
         "faces": shown_faces(found),
         "refuse_form": RefuseForm(),
         "next": following if following and following.pk != found.pk else None,
@@ -65,10 +66,11 @@ def photo(request: HttpRequest, photo_id: UUID) -> HttpResponse:
 def pick_face(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     user = signed_in(request)
     found = get_object_or_404(Photo.objects.visible_to(user), pk=photo_id)
-    chosen = request.POST.get("face", "")
-    if not chosen.isascii() or not chosen.isdigit():
+    form = PickForm(request.POST)
+    if not form.is_valid():
         raise BadInput("Pick the face of the person of this booking, or refuse the photo.")
-    return _decide(request, user, found, f"Face {int(chosen) + 1} was picked.", face=int(chosen))
+    face = form.cleaned_data["face"]
+    return _decide(request, user, found, f"Face {face + 1} was picked.", face=face)
 
 
 @needs(Role.RECORDS)

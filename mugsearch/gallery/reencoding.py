@@ -36,6 +36,10 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
+class _PhotoCameIn(WrongState):
+    """The change isn't over yet; what came in is encoded next."""
+
+
 def reencode(report: Report | None = None) -> Encoder:
     """Encode what lacks a vector of the wanted encoder, then make it the active one. Returns the active encoder.
 
@@ -75,8 +79,9 @@ def _prepare(active: Encoder) -> Encoder:
             locks.erasing()
             for other in Encoder.objects.filter(state=Encoder.State.PREPARING):
                 _retire(other)
-            changed = Encoder.objects.filter(pk=target.pk, state=Encoder.State.RETIRED)
-            changed.update(state=Encoder.State.PREPARING, spec=settings.MUGSEARCH_ENCODER)
+            retired = Encoder.objects.filter(pk=target.pk, state=Encoder.State.RETIRED)
+            if retired.update(state=Encoder.State.PREPARING, spec=settings.MUGSEARCH_ENCODER) != 1:
+                raise WrongState("The encoder was changed by somebody else meanwhile.")
         target.refresh_from_db()
     return target
 
@@ -124,11 +129,12 @@ def _activated(active: Encoder, target: Encoder) -> bool:
         with audit.act("encoder.activated", by=None, obj=target, digest=target.digest, before=active.digest):
             locks.erasing()
             if _missing(target).exists():
-                raise WrongState("A photograph came in while the encoder was being changed.")
+                raise _PhotoCameIn("A photograph came in while the encoder was being changed.")
             _retire(active)
             ready = Encoder.objects.filter(pk=target.pk, state=Encoder.State.PREPARING)
-            ready.update(state=Encoder.State.ACTIVE, activated_at=timezone.now())
-    except WrongState:
+            if ready.update(state=Encoder.State.ACTIVE, activated_at=timezone.now()) != 1:
+                raise WrongState("The encoder is no longer being prepared; the next run starts the change anew.")
+    except _PhotoCameIn:
         return False
     target.refresh_from_db()
     return True

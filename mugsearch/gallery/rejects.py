@@ -13,7 +13,7 @@ def as_csv(rejects: Iterable[ImportReject]) -> Iterator[str]:
     """Line by line, the header first."""
     yield _line(COLUMNS)
     for reject in rejects:
-        yield _line((str(reject.line), _safe(reject.photo), _safe(reject.booking_number), _safe(reject.reason)))
+        yield _line((str(reject.line), _safe(reject.photo), _safe(reject.booking_number), _safe(reject.explained())))
 
 
 def _safe(text: str) -> str:

@@ -33,6 +33,7 @@ def start_import(
             if by.agency is None:
                 raise NotAllowed("Your account belongs to no agency, so it has no gallery to import into.")
             rows = manifest.read(manifest_file)
+            # Without locks.writing(): a large upload takes its time, and an expungement looks for the folders itself.
             staging.stage(run_id, manifest_file, photos)
             act.obj = run = ImportRun.objects.create(
                 id=run_id,

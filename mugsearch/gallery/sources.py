@@ -149,9 +149,10 @@ class Files:
         return cls(folder, json.loads((folder / "names.json").read_text()))
 
     def read(self, name: str) -> bytes:
-        here = self._names.get(_safe_path(name).name)
+        here = self._names.get(str(_safe_path(name)))
         if here is None:
-            raise Missing("This photo was not among the uploaded files.")
+            # Never by the last part of a path alone: 2024/front.jpg and 2025/front.jpg are two people.
+            raise Missing("This photo was not among the uploaded files; photos in folders have to come in a ZIP.")
         return self._folder.read(here)
 
     def close(self) -> None:

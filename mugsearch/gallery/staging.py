@@ -109,6 +109,12 @@ def remove(run_id: UUID) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def present() -> list[str]:
+    """The uploads on disk now, each the id of a run that is there or about to be."""
+    root = Path(settings.STAGING)
+    return sorted(folder.name for folder in root.iterdir()) if root.is_dir() else []
+
+
 def sweep() -> None:
     """Remove uploads whose run has ended, or which never became a run because their process died."""
     root = Path(settings.STAGING)

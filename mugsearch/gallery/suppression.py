@@ -1,8 +1,6 @@
 """Purged bookings must not come back with the nightly feed: a keyed digest remembers them, and nothing else."""
 
 import hmac
-import re
-import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
@@ -13,14 +11,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
 from mugsearch.gallery.models import Suppression
+from mugsearch.gallery.numbers import normalised
 
 
 def digest(agency_id: UUID, booking_number: str) -> str:
-    """64 hex digits. Spelling does not matter: case is folded, and blanks, dashes, slashes and dots between the parts
-    are one and the same. Where the parts end does matter: 2024-1-12 and 2024-11-2 are two bookings."""
-    folded = unicodedata.normalize("NFKC", booking_number).casefold()
-    number = re.sub(r"[\W_]+", "-", folded).strip("-")
-    return hmac.new(_key(settings.MUGSEARCH_MASTER_KEY), agency_id.bytes + number.encode(), sha256).hexdigest()
+    """64 hex digits, the same for every spelling of the number."""
+    message = agency_id.bytes + normalised(booking_number).encode()
+    return hmac.new(_key(settings.MUGSEARCH_MASTER_KEY), message, sha256).hexdigest()
 
 
 def is_suppressed(agency_id: UUID, booking_number: str) -> bool:

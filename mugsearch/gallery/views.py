@@ -21,7 +21,7 @@ from mugsearch.vault import services as vault
 from mugsearch.vault.responses import image
 
 PER_PAGE = 25
-# Pixels, longest side. Small ones are parts of pages that are recorded themselves; a large one is recorded as such.
+# Pixels, longest side.
 SMALL, LARGE = 320, 1600
 
 
@@ -74,8 +74,7 @@ def edit_person(request: HttpRequest, person_id: UUID) -> HttpResponse:
         else:
             messages.success(request, "The changes are saved." if changed else "Nothing was changed.")
             return redirect("person", found.pk)
-    if request.method == "GET":
-        audit.record("person.viewed", by=user, obj=found)
+    audit.record("person.viewed", by=user, obj=found)
     status = 422 if form.is_bound else 200
     return render(request, "gallery/edit_person.html", {"person": found, "form": form}, status=status)
 
@@ -104,8 +103,7 @@ def edit_booking(request: HttpRequest, booking_id: UUID) -> HttpResponse:
         else:
             messages.success(request, "The changes are saved." if changed else "Nothing was changed.")
             return redirect("booking", found.pk)
-    if request.method == "GET":
-        audit.record("booking.viewed", by=user, obj=found)
+    audit.record("booking.viewed", by=user, obj=found)
     status = 422 if form.is_bound else 200
     context = {"booking": found, "person": found.person, "form": form}
     return render(request, "gallery/edit_booking.html", context, status=status)
@@ -121,7 +119,7 @@ def photo_image_for(user: User, photo_id: UUID, size: str) -> HttpResponse:
     """A photograph, for the page and the API: SMALL when at most that was asked for, else LARGE."""
     found = get_object_or_404(Photo.objects.visible_to(user), pk=photo_id)
     small = size.isascii() and size.isdigit() and len(size) < 5 and int(size) <= SMALL
-    pixels = images.read_png(vault.read_file(found.booking_id, found.pk))
-    if not small:
-        audit.record("photo.image-sent", by=user, obj=found)
-    return image(images.view_jpeg(pixels, max_side=SMALL if small else LARGE))
+    side = SMALL if small else LARGE
+    sent = images.view_jpeg(images.read_png(vault.read_file(found.booking_id, found.pk)), max_side=side)
+    audit.record("photo.image-viewed", by=user, obj=found, side=side)
+    return image(sent)

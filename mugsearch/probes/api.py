@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
+from django_filters.rest_framework import FilterSet, UUIDFilter
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers, status
@@ -16,6 +17,7 @@ from rest_framework.views import APIView
 from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.audit import services as audit
+from mugsearch.audit.reading import Recorded
 from mugsearch.engine import images
 from mugsearch.errors import BadInput
 from mugsearch.probes import services
@@ -59,7 +61,9 @@ class SearchSerializer(serializers.ModelSerializer[Search]):
         )
 
     def get_candidates_waiting(self, search: Search) -> int | None:
-        return search.candidates.count() if search.state == Search.State.DONE else None
+        if search.state != Search.State.DONE:
+            return None
+        return search.candidates.filter(forgotten_at__isnull=True).count()
 
 
 class ProbeSerializer(serializers.ModelSerializer[Probe]):
@@ -103,9 +107,28 @@ class NewSearchSerializer(serializers.Serializer[Any]):
     list_size = serializers.IntegerField(min_value=2, max_value=50, required=False)
 
 
-class Cases(generics.ListAPIView[Case]):
+class ProbeFilter(FilterSet):  # type: ignore[misc]  # it ships no types
+    """A case by its id, whether there is one or not: a list of nothing tells nobody which."""
+
+    case = UUIDFilter()
+
+    class Meta:
+        model = Probe
+        fields = ("case", "state")
+
+
+class SearchFilter(FilterSet):  # type: ignore[misc]  # it ships no types
+    probe = UUIDFilter()
+
+    class Meta:
+        model = Search
+        fields = ("probe", "state")
+
+
+class Cases(Recorded, generics.ListAPIView[Case]):
     """The cases you are on, newest first."""
 
+    thing = "case"
     permission_classes = INVESTIGATOR
     serializer_class = CaseSerializer
     filterset_fields = ("number",)
@@ -115,13 +138,14 @@ class Cases(generics.ListAPIView[Case]):
         return Case.objects.visible_to(signed_in(self.request))
 
 
-class Probes(generics.ListAPIView[Probe]):
+class Probes(Recorded, generics.ListAPIView[Probe]):
     """The probe images of your cases; POST submits one."""
 
+    thing = "probe"
     permission_classes = INVESTIGATOR
     serializer_class = ProbeSerializer
     parser_classes = (MultiPartParser,)
-    filterset_fields = ("case", "state")
+    filterset_class = ProbeFilter
     queryset = Probe.objects.none()
 
     def get_queryset(self) -> Any:
@@ -144,8 +168,8 @@ class Probes(generics.ListAPIView[Probe]):
         if upload.size > images.DEFAULT_LIMITS.max_bytes:
             raise BadInput("The image is larger than 32 MB.")
         key = request.headers.get("Idempotency-Key")
-        if key is not None and not 1 <= len(key) <= 64:
-            raise BadInput("An Idempotency-Key has 1 to 64 characters.")
+        if key is not None and not (1 <= len(key) <= 64 and key.isprintable()):
+            raise BadInput("An Idempotency-Key has 1 to 64 printable characters.")
         probe = services.submit(
             by=signed_in(request), purpose=Purpose(**values), image=upload.read(), idempotency_key=key
         )
@@ -175,6 +199,7 @@ class ProbeImage(APIView):
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         """The probe image, upright, at most 1600 pixels on its longer side."""
         probe = get_object_or_404(Probe.objects.visible_to(signed_in(request)), pk=pk)
+        audit.record("probe.viewed", by=signed_in(request), obj=probe, case=probe.case_id, image=True)
         pixels = images.read_png(vault.read_file(probe.pk, probe.pk))
         return image(images.view_jpeg(pixels, max_side=VIEW_SIDE))
 
@@ -192,12 +217,13 @@ class ProbeSearches(APIView):
         return Response(SearchSerializer(search).data, status=status.HTTP_201_CREATED)
 
 
-class Searches(generics.ListAPIView[Search]):
+class Searches(Recorded, generics.ListAPIView[Search]):
     """The searches of your cases, newest first."""
 
+    thing = "search"
     permission_classes = INVESTIGATOR
     serializer_class = SearchSerializer
-    filterset_fields = ("probe", "state")
+    filterset_class = SearchFilter
     queryset = Search.objects.none()
 
     def get_queryset(self) -> Any:
@@ -212,7 +238,12 @@ class OneSearch(generics.RetrieveAPIView[Search]):
     queryset = Search.objects.none()
 
     def get_queryset(self) -> Any:
-        return Search.objects.visible_to(signed_in(self.request)).select_related("encoder")
+        return Search.objects.visible_to(signed_in(self.request)).select_related("encoder", "probe")
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        search = self.get_object()
+        audit.record("search.viewed", by=signed_in(request), obj=search, case=search.probe.case_id)
+        return Response(self.get_serializer(search).data)
 
 
 class TryAgain(APIView):

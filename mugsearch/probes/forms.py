@@ -25,8 +25,8 @@ class NewProbeForm(forms.Form):
         max_length=300,
         help_text="Which camera, whose photograph, when it was taken, who handed it over.",
     )
-    image = forms.FileField(help_text="One photograph: JPEG, PNG, TIFF, BMP, WebP or HEIC, at most 32 MB.")
-    attested = forms.BooleanField()
+    image = forms.FileField(help_text="JPEG, PNG, TIFF, BMP, WebP, HEIC or JPEG 2000, at most 32 MB.")
+    attested = forms.BooleanField(error_messages={"required": "Without this attestation there is no search."})
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # passed through as received

@@ -47,6 +47,8 @@ class ProbeQuerySet(models.QuerySet["Probe"]):
 class Probe(models.Model):
     """An uploaded image under a case; never enrolled in the gallery. Its id owns its data key.
 
+    PostgreSQL refuses another case or another submitter (migration 0002).
+
     RECEIVED --worker--> READY    (faces found, the investigator picks one)
              --worker--> NO_FACE
              --worker--> FAILED   (three tries; the reason is in `failure`)
@@ -107,6 +109,8 @@ class Search(models.Model):
     QUEUED --worker takes it--> RUNNING --candidates written--> DONE
                                 RUNNING --third try failed----> FAILED
                                 RUNNING --worker died---------> QUEUED  (probes.tasks.resume)
+
+    PostgreSQL refuses another probe or another requester (migration 0002).
     """
 
     class State(models.TextChoices):
@@ -158,7 +162,8 @@ class Search(models.Model):
 class Candidate(models.Model):
     """A person on a search's list, shown by the photo that ranked best.
 
-    After an expungement the rank stays as a tombstone: person, photo, score and siblings go (RULES 25).
+    After an expungement the rank stays as a tombstone: person, photo, score and siblings go (RULES 25). PostgreSQL
+    refuses any other change, and deletion (migration 0002).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

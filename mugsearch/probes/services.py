@@ -84,14 +84,13 @@ def search(*, by: User, probe: Probe, face: int, list_size: int | None = None) -
         size = rules.list_size if list_size is None else list_size
         if not 2 <= size <= 50:
             raise BadInput("The list holds between 2 and 50 people.")
-        Probe.objects.select_for_update().get(pk=probe.pk)  # two clicks wait for each other
+        _lock(probe)
         probe.refresh_from_db(fields=["state", "faces"])
         if probe.state != Probe.State.READY:
             raise WrongState("No faces have been found in this image, so there is nothing to search with yet.")
         if not 0 <= face < len(probe.faces):
             raise BadInput("Pick one of the faces found in this image.")
-        if probe.searches.filter(face=face, state__in=[Search.State.QUEUED, Search.State.RUNNING]).exists():
-            raise WrongState("A search with this face is under way already.")
+        _require_none_under_way(probe, face)
         queued = Search.objects.create(probe=probe, requested_by=by, face=face, list_size=size)
         act.obj = queued
         act.note(
@@ -110,6 +109,8 @@ def try_again(*, by: User, search: Search) -> Search:
     with audit.act("search.requeued", by=by, obj=search, case=search.probe.case_id):
         require(by, Role.INVESTIGATOR)
         _require_member(by, search.probe.case)
+        _lock(search.probe)
+        _require_none_under_way(search.probe, search.face)
         failed = Search.objects.filter(pk=search.pk, state=Search.State.FAILED)
         if failed.update(state=Search.State.QUEUED, attempts=0, failure="", started_at=None) != 1:
             raise WrongState("Only a failed search can be tried again.")
@@ -119,7 +120,11 @@ def try_again(*, by: User, search: Search) -> Search:
 
 
 def share(*, by: User, case: Case, username: str) -> User:
-    """Put another investigator of the same agency on the case."""
+    """Put another investigator of the same agency on the case.
+
+    Somebody who is examining one of its searches isn't refused: that would tell who examines. From now on they can't
+    go on with that examination (reviews.services), only give it back.
+    """
     with audit.act("case.shared", by=by, obj=case, case=case.pk) as act:
         require(by, Role.INVESTIGATOR)
         _require_member(by, case)
@@ -163,6 +168,16 @@ def _case(by: User, number: str) -> Case:
 def _require_member(by: User, case: Case) -> None:
     if not case.members.filter(pk=by.pk).exists():
         raise NotAllowed("This case is another investigator's. Ask them to share it with you.")
+
+
+def _lock(probe: Probe) -> None:
+    """Two clicks wait for each other."""
+    Probe.objects.select_for_update().get(pk=probe.pk)
+
+
+def _require_none_under_way(probe: Probe, face: int) -> None:
+    if probe.searches.filter(face=face, state__in=[Search.State.QUEUED, Search.State.RUNNING]).exists():
+        raise WrongState("A search with this face is under way already.")
 
 
 def _submitted_before(by: User, key: str) -> Probe | None:

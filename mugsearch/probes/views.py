@@ -12,7 +12,7 @@ from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.audit import services as audit
 from mugsearch.engine import images
-from mugsearch.errors import BadInput, MugsearchError, NotAllowed
+from mugsearch.errors import BadInput, MugsearchError, NotAllowed, Unavailable
 from mugsearch.probes import policy, services
 from mugsearch.probes.forms import NewProbeForm, SearchForm, ShareForm
 from mugsearch.probes.models import Case, Probe
@@ -26,18 +26,19 @@ VIEW_SIDE = 1600  # pixels, longest side of the probe as shown before a search
 @require_http_methods(["GET", "POST"])
 def new_probe(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
-        form = NewProbeForm(request.POST, request.FILES)
+        form, status = NewProbeForm(request.POST, request.FILES), 422
         if form.is_valid():
             upload = form.cleaned_data["image"]
             try:
                 if upload.size > images.DEFAULT_LIMITS.max_bytes:
                     raise BadInput("The image is larger than 32 MB.")
                 probe = services.submit(by=signed_in(request), purpose=form.purpose(), image=upload.read())
-            except (BadInput, NotAllowed) as error:
+            except (BadInput, NotAllowed, Unavailable) as error:
                 form.add_error(_field_of(error), error.message)
+                status = error.status
             else:
                 return redirect("probe", probe.pk)
-        return render(request, "probes/new_probe.html", {"form": form}, status=422)
+        return render(request, "probes/new_probe.html", {"form": form}, status=status)
     form = NewProbeForm(initial={"case_number": request.GET.get("case", "")})
     return render(request, "probes/new_probe.html", {"form": form})
 
@@ -54,7 +55,8 @@ def probe(request: HttpRequest, probe_id: UUID) -> HttpResponse:
         Probe.objects.visible_to(signed_in(request)).select_related("case", "submitted_by"), pk=probe_id
     )
     asked_again = bool(request.headers.get("HX-Request"))
-    if not asked_again:
+    looking = found.state == Probe.State.RECEIVED
+    if not (asked_again and looking):
         audit.record("probe.viewed", by=signed_in(request), obj=found, case=found.case_id)
     context = {
         "probe": found,
@@ -62,7 +64,7 @@ def probe(request: HttpRequest, probe_id: UUID) -> HttpResponse:
         "faces": _faces(found),
         "searches": found.searches.all(),
         "list_size": policy.current().list_size,
-        "looking": found.state == Probe.State.RECEIVED,
+        "looking": looking,
     }
     return render(request, "probes/_probe.html" if asked_again else "probes/probe.html", context)
 
@@ -96,6 +98,7 @@ def _faces(probe: Probe) -> list[dict[str, Any]]:
 @require_GET
 def probe_image(request: HttpRequest, probe_id: UUID) -> HttpResponse:
     found = get_object_or_404(Probe.objects.visible_to(signed_in(request)), pk=probe_id)
+    audit.record("probe.viewed", by=signed_in(request), obj=found, case=found.case_id, image=True)
     pixels = images.read_png(vault.read_file(found.pk, found.pk))
     return image(images.view_jpeg(pixels, max_side=VIEW_SIDE))
 

@@ -122,7 +122,8 @@ def _search(search: Search) -> None:
             gallery_size=len(index),
             depth=len(hits),
             threshold=None,
-            candidates=[str(candidate.pk) for candidate in candidates],
+            # Sorted by id: an examiner who is also an auditor must not learn the ranks here (RULES 12).
+            candidates=sorted(str(candidate.pk) for candidate in candidates),
         )
 
 

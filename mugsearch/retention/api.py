@@ -1,5 +1,6 @@
 """Expungement over REST: look what would go, ask, look again, approve as another clerk, follow until complete."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,8 @@ from rest_framework.views import APIView
 from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Role, User
 from mugsearch.audit import services as audit
-from mugsearch.errors import BadInput, WrongState
+from mugsearch.audit.reading import Recorded
+from mugsearch.errors import WrongState
 from mugsearch.gallery.models import Booking
 from mugsearch.retention import queries, services
 from mugsearch.retention.models import ExpungementOrder
@@ -69,31 +71,28 @@ class ApproveSerializer(serializers.Serializer[Any]):
     seen = serializers.CharField(max_length=64, help_text="The `digest` of the preview that was looked at.")
 
 
-class PlaceSerializer(serializers.Serializer[Any]):
-    search = serializers.UUIDField(source="search_id")
-    rank = serializers.IntegerField()
-
-
 class PreviewSerializer(serializers.Serializer[Any]):
+    """Places in candidate lists are counted only: which search lists the booking is its examiners' business."""
+
     booking = serializers.UUIDField(source="booking.pk")
     digest = serializers.CharField(help_text="Send it as `seen` to approve exactly this.")
     counts = serializers.DictField(child=serializers.IntegerField())
     photos = serializers.SerializerMethodField()
-    candidates = PlaceSerializer(many=True, help_text="Places in old candidate lists that become tombstones.")
-    leads = serializers.SerializerMethodField(help_text="Open leads that are withdrawn.")
+    leads = serializers.SerializerMethodField(help_text="When the open leads that are withdrawn were released.")
     person_goes = serializers.BooleanField()
     other_bookings = serializers.IntegerField(help_text="Of the same person; they stay.")
 
     def get_photos(self, preview: queries.Preview) -> list[UUID]:
         return [photo.pk for photo in preview.photos]
 
-    def get_leads(self, preview: queries.Preview) -> list[UUID]:
-        return [lead.pk for lead in preview.leads]
+    def get_leads(self, preview: queries.Preview) -> list[datetime]:
+        return [lead.released_at for lead in preview.leads]
 
 
-class Orders(generics.ListAPIView[ExpungementOrder]):
+class Orders(Recorded, generics.ListAPIView[ExpungementOrder]):
     """The agency's orders, newest first; POST asks for an expungement."""
 
+    thing = "expungement"
     permission_classes = RECORDS
     serializer_class = OrderSerializer
     filterset_fields = ("state",)
@@ -110,16 +109,17 @@ class Orders(generics.ListAPIView[ExpungementOrder]):
         user = signed_in(request)
         order = services.request_expungement(
             by=user,
-            booking=_booking(user, asked.validated_data["booking_number"]),
+            booking=services.look_up(by=user, booking_number=asked.validated_data["booking_number"]),
             order_number=asked.validated_data["order_number"],
             reason=asked.validated_data["reason"],
         )
         return Response(OrderSerializer(order).data, status=status.HTTP_201_CREATED)
 
 
-class OneOrder(generics.RetrieveAPIView[ExpungementOrder]):
+class OneOrder(Recorded, generics.RetrieveAPIView[ExpungementOrder]):
     """An order and how far it got."""
 
+    thing = "expungement"
     permission_classes = RECORDS
     serializer_class = OrderSerializer
     queryset = ExpungementOrder.objects.none()
@@ -137,7 +137,7 @@ class PreviewOfBooking(APIView):
         asked = LookUpSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         user = signed_in(request)
-        booking = _booking(user, asked.validated_data["booking_number"])
+        booking = services.look_up(by=user, booking_number=asked.validated_data["booking_number"])
         audit.record("expungement.previewed", by=user, obj=booking)
         return Response(PreviewSerializer(queries.preview(booking)).data)
 
@@ -183,13 +183,4 @@ class Withdraw(APIView):
 
 def _order(user: User, pk: UUID) -> ExpungementOrder:
     found: ExpungementOrder = get_object_or_404(ExpungementOrder.objects.visible_to(user), pk=pk)
-    return found
-
-
-def _booking(user: User, number: str) -> Booking:
-    found, expunged = queries.look_up(user, number)
-    if expunged:
-        raise WrongState("The booking of this number has been expunged before.")
-    if found is None:
-        raise BadInput("Your agency has no booking of this number.")
     return found

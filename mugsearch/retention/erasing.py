@@ -1,7 +1,7 @@
-"""Carrying out an approved order, one verified step after the other.
+"""Carrying out an order, one verified step after the other.
 
-    rows       one transaction: suppression, tombstones, leads withdrawn, vectors dropped from the change log, rows
-               deleted. No search can return the booking from its commit on.
+    rows       in the transaction of the approval: suppression, tombstones, leads withdrawn, vectors dropped from the
+               change log, rows deleted. No search can return the booking from its commit on.
     key        the booking's data key: what copies and backups still hold of its photos and vectors can't be read
     files      the sealed photographs, overwritten and unlinked
     uploads    imports whose upload was on disk at the time have ended and it is gone
@@ -23,10 +23,11 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from mugsearch.accounts.models import User
 from mugsearch.audit import services as audit
 from mugsearch.errors import MugsearchError, Unavailable
-from mugsearch.gallery import changes, locks, suppression
-from mugsearch.gallery.models import Booking, ImportRun, Person, Suppression, Template
+from mugsearch.gallery import changes, staging, suppression
+from mugsearch.gallery.models import Booking, Person, Suppression, Template
 from mugsearch.probes.models import SiblingPhoto
 from mugsearch.retention import queries
 from mugsearch.retention.models import ExpungementOrder
@@ -39,9 +40,9 @@ STEPS = ("erased_at", "key_destroyed_at", "files_removed_at", "uploads_gone_at",
 
 
 def carry_out(order_id: UUID) -> None:
-    """Every step but the search worker's. A step that fails is shown on the order; `tasks.resume` tries it again."""
+    """What follows the rows, without the search worker's step. A step that fails is shown on the order; `tasks.resume`
+    tries it again."""
     for name, step in (
-        ("erased_at", erase_rows),
         ("key_destroyed_at", destroy_key),
         ("files_removed_at", remove_files),
         ("uploads_gone_at", check_uploads),
@@ -55,48 +56,39 @@ def prove(order_id: UUID) -> None:
     _tried("forgotten_at", prove_forgotten, order_id)
 
 
-def erase_rows(order_id: UUID) -> None:
-    with transaction.atomic(durable=True):
-        locks.erasing()
-        order = _locked(order_id)
-        if order.state != State.APPROVED or order.booking is None:
-            return
-        booking = Booking.objects.select_related("person").get(pk=order.booking)
-        preview = queries.preview(booking)
-        now = timezone.now()
-        Suppression.objects.get_or_create(digest=suppression.digest(booking.agency_id, booking.booking_number))
-        SiblingPhoto.objects.filter(pk__in=preview.siblings).delete()
-        queries.leads_of(booking).update(withdrawn_at=now)
-        queries.candidates_of(booking).update(person=None, photo=None, score=None, forgotten_at=now)
-        templates = list(queries.templates_of(booking).only("pk", "encoder_id").order_by("pk"))
-        order.generation = changes.drop(templates)
-        queries.rejects_of(booking).delete()
-        Template.objects.filter(pk__in=preview.templates).delete()
-        booking.photos.all().delete()
-        Booking.objects.filter(pk=booking.pk).delete()
-        if preview.person_goes:
-            Person.objects.filter(pk=booking.person_id).delete()
-        # An earlier order of the same booking that was withdrawn would still name it.
-        ExpungementOrder.objects.filter(booking=booking.pk).update(booking=None, booking_number="")
-        order.booking, order.booking_number = None, ""
-        order.counts = preview.counts
-        order.key_left = booking.pk
-        order.files_left = [str(photo.pk) for photo in preview.photos]
-        order.templates_left = preview.templates
-        uploads = ImportRun.objects.filter(agency=booking.agency_id, staged=True)
-        order.uploads_left = [str(pk) for pk in uploads.values_list("pk", flat=True)]
-        order.state = State.ERASED
-        _record(order, "erased_at", now)
-        audit.record(
-            "booking.expunged",
-            by=order.approved_by,
-            obj=order,
-            booking=str(booking.pk),
-            generation=order.generation,
-            **order.counts,
-        )
-        # robust: without a broker the later steps go on, and `tasks.resume` asks for the proof.
-        transaction.on_commit(lambda: _have_it_proved(order_id), robust=True)
+def erase_rows(order: ExpungementOrder, preview: queries.Preview, *, by: User) -> None:
+    """In the approval's transaction, which holds `locks.erasing` and the order since before the preview was made."""
+    booking, now = preview.booking, timezone.now()
+    Suppression.objects.get_or_create(digest=suppression.digest(booking.agency_id, booking.booking_number))
+    SiblingPhoto.objects.filter(pk__in=preview.siblings).delete()
+    queries.leads_of(booking).update(withdrawn_at=now)
+    queries.candidates_of(booking).update(person=None, photo=None, score=None, forgotten_at=now)
+    templates = list(queries.templates_of(booking).only("pk", "encoder_id").order_by("pk"))
+    order.generation = changes.drop(templates)
+    queries.rejects_of(booking).delete()
+    Template.objects.filter(pk__in=preview.templates).delete()
+    booking.photos.all().delete()
+    Booking.objects.filter(pk=booking.pk).delete()
+    if preview.person_goes:
+        Person.objects.filter(pk=booking.person_id).delete()
+    # An earlier order of the same booking that was withdrawn would still name it.
+    ExpungementOrder.objects.filter(booking=booking.pk).update(booking=None, booking_number="")
+    order.booking, order.booking_number = None, ""
+    order.counts = preview.counts
+    order.key_left = booking.pk
+    order.files_left = [str(photo.pk) for photo in preview.photos]
+    order.templates_left = preview.templates
+    # What is uploaded from now on is refused by the suppression; what is on disk already has to go, too.
+    order.uploads_left = staging.present()
+    order.state = State.ERASED
+    order.approved_by, order.approved_at = by, now
+    _record(order, "erased_at", now)
+    audit.record(
+        "booking.expunged", by=by, obj=order, booking=str(booking.pk), generation=order.generation, **order.counts
+    )
+    # robust: without a broker the later steps go on, and `tasks.resume` asks for the proof.
+    order_id = order.pk
+    transaction.on_commit(lambda: _have_it_proved(order_id), robust=True)
 
 
 def destroy_key(order_id: UUID) -> None:
@@ -180,15 +172,19 @@ def _tried(name: str, step: Callable[[UUID], None], order_id: UUID) -> bool:
         step(order_id)
     except Exception as error:  # noqa: BLE001  whatever it was, the order shows it and it is tried again
         sentence = error.message if isinstance(error, MugsearchError) else "Something unexpected happened; see the log."
-        # A database error quotes the row it is about, so only the kind and the place go into the log.
-        place = "".join(traceback.format_tb(error.__traceback__))
-        logger.error("expungement %s: %s failed: %s\n%s", order_id, step.__name__, type(error).__name__, place)
+        report(error, step.__name__, order_id)
         with transaction.atomic():
             order = _locked(order_id)
             order.troubles[name] = sentence
             order.save(update_fields=["troubles"])
         return False
     return True
+
+
+def report(error: Exception, step: str, order_id: UUID) -> None:
+    """A database error quotes the row it is about, so only the kind and the place go into the log."""
+    place = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("expungement %s: %s failed: %s\n%s", order_id, step, type(error).__name__, place)
 
 
 def _have_it_proved(order_id: UUID) -> None:

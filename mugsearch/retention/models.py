@@ -20,16 +20,15 @@ class ExpungementOrderQuerySet(models.QuerySet["ExpungementOrder"]):
 class ExpungementOrder(models.Model):
     """An order to expunge one booking. Once the rows are gone it names no person and no booking.
 
-    REQUESTED --another clerk approves--> APPROVED --rows gone--> ERASED --key, files, uploads and index--> COMPLETE
-              --withdraw--------------->  WITHDRAWN
+    REQUESTED --another clerk approves, the rows go with it--> ERASED --key, files, uploads and index--> COMPLETE
+              --withdraw--> WITHDRAWN
 
-    From APPROVED on there is no way back. The steps of ERASED are recorded one by one, each after it was verified,
-    so a killed purge goes on where it stopped and the state is never ahead of the truth (see erasing.py).
+    From ERASED on there is no way back. Its steps are recorded one by one, each after it was verified, so a killed
+    purge goes on where it stopped and the state is never ahead of the truth (see erasing.py).
     """
 
     class State(models.TextChoices):
         REQUESTED = "requested", "To be approved"
-        APPROVED = "approved", "Being erased"
         ERASED = "erased", "Being verified"
         COMPLETE = "complete", "Complete"
         WITHDRAWN = "withdrawn", "Withdrawn"
@@ -76,7 +75,7 @@ class ExpungementOrder(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(state__in=["requested", "withdrawn"], approved_by__isnull=True)
-                | Q(state__in=["approved", "erased", "complete"], approved_by__isnull=False, approved_at__isnull=False),
+                | Q(state__in=["erased", "complete"], approved_by__isnull=False, approved_at__isnull=False),
                 name="erasing_needs_approval",
             ),
             models.CheckConstraint(
@@ -101,7 +100,7 @@ class ExpungementOrder(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["booking"],
-                condition=Q(state__in=["requested", "approved"]),
+                condition=Q(state="requested"),
                 name="one_open_order_per_booking",
             ),
         ]

@@ -1,4 +1,4 @@
-"""Files in the vault that no row speaks of: what is left of an upload or an import that never committed."""
+"""Files and data keys that no row speaks of: what is left of an upload or an import that never committed."""
 
 import logging
 import time
@@ -8,14 +8,14 @@ from uuid import UUID
 from django.conf import settings
 
 from mugsearch.audit import services as audit
-from mugsearch.gallery.models import Photo
+from mugsearch.gallery.models import Booking, Photo
 from mugsearch.probes.models import Probe
 from mugsearch.retention.models import ExpungementOrder
 from mugsearch.vault import services as vault
 
 logger = logging.getLogger(__name__)
 
-DAY = 24 * 3600  # seconds; younger files may belong to rows that are not committed yet
+DAY = 24 * 3600  # seconds; younger ones may belong to rows that are not committed yet
 BATCH = 5000
 # More than this at once is no leftover but, say, an old database beside a new vault: a person has to look.
 MANY, SHARE = 100, 0.1
@@ -23,26 +23,49 @@ MANY, SHARE = 100, 0.1
 
 def sweep() -> int:
     """Remove them; returns how many. Removes none, and says so in the log, when there are suspiciously many."""
-    vault.remove_unfinished(time.time() - DAY)
-    _remove_uploads(time.time() - DAY)
-    files = vault.files()
-    old = [name for name, written in files if written < time.time() - DAY]
-    going = {
-        name
-        for left in ExpungementOrder.objects.exclude(files_left=[]).values_list("files_left", flat=True)
-        for name in left
-    }
-    spoken_of = _spoken_of(old)
-    orphans = [name for name in old if str(name) not in going and name not in spoken_of]
-    if not orphans:
+    before = time.time() - DAY
+    vault.remove_unfinished(before)
+    _remove_uploads(before)
+    files, keys = vault.files(), vault.keys()
+    lost_files = _orphans(files, before, _files_left(), Photo, Probe)
+    lost_keys = _orphans(keys, before, _keys_left(), Booking, Probe)
+    if not lost_files and not lost_keys:
         return 0
-    if len(orphans) > max(MANY, SHARE * len(files)):
-        logger.error("%d of %d files belong to no row: none was removed", len(orphans), len(files))
+    if _many(lost_files, files) or _many(lost_keys, keys):
+        numbers = len(lost_files), len(files), len(lost_keys), len(keys)
+        logger.error("%d of %d files and %d of %d keys belong to no row: none was removed", *numbers)
         return 0
-    with audit.act("vault.swept", by=None, files=len(orphans)):
-        for name in orphans:
+    with audit.act("vault.swept", by=None, files=len(lost_files), keys=len(lost_keys)):
+        for name in lost_files:
             vault.remove_file(name)
-    return len(orphans)
+        for owner in lost_keys:
+            vault.destroy_key(owner)
+    return len(lost_files) + len(lost_keys)
+
+
+def _orphans(
+    stored: list[tuple[UUID, float]], before: float, going: set[UUID], *rows: type[Photo | Booking | Probe]
+) -> list[UUID]:
+    """What is older and has no row in any of these tables. What an expungement still has to remove is its own."""
+    old = [name for name, written in stored if written < before and name not in going]
+    spoken_of: set[UUID] = set()
+    for start in range(0, len(old), BATCH):
+        for model in rows:
+            spoken_of.update(model.objects.filter(pk__in=old[start : start + BATCH]).values_list("pk", flat=True))
+    return [name for name in old if name not in spoken_of]
+
+
+def _many(lost: list[UUID], stored: list[tuple[UUID, float]]) -> bool:
+    return len(lost) > max(MANY, SHARE * len(stored))
+
+
+def _files_left() -> set[UUID]:
+    left = ExpungementOrder.objects.exclude(files_left=[]).values_list("files_left", flat=True)
+    return {UUID(name) for names in left for name in names}
+
+
+def _keys_left() -> set[UUID]:
+    return {owner for owner in ExpungementOrder.objects.values_list("key_left", flat=True) if owner}
 
 
 def _remove_uploads(before: float) -> None:
@@ -50,12 +73,3 @@ def _remove_uploads(before: float) -> None:
     for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*"):
         if path.is_file() and path.stat().st_mtime < before:
             path.unlink()
-
-
-def _spoken_of(names: list[UUID]) -> set[UUID]:
-    found: set[UUID] = set()
-    for start in range(0, len(names), BATCH):
-        batch = names[start : start + BATCH]
-        found.update(Photo.objects.filter(pk__in=batch).values_list("pk", flat=True))
-        found.update(Probe.objects.filter(pk__in=batch).values_list("pk", flat=True))
-    return found

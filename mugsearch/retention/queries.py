@@ -3,12 +3,14 @@
 import json
 from dataclasses import dataclass
 from hashlib import sha256
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
 from mugsearch.accounts.models import User
 from mugsearch.gallery import suppression
 from mugsearch.gallery.models import Booking, ImportReject, Photo, Template
+from mugsearch.gallery.numbers import normalised
 from mugsearch.probes.models import Candidate, SiblingPhoto
 from mugsearch.vault import services as vault
 from reviews.models import Lead
@@ -16,13 +18,16 @@ from reviews.models import Lead
 
 @dataclass(frozen=True)
 class Preview:
-    """`candidates` are the places in old lists that become tombstones; `siblings` other lists' rows that go."""
+    """`candidates` are the places in old lists that become tombstones; `siblings` other lists' rows that go.
+
+    Clerks are shown how many. Which, or at what rank, would let somebody put together a list that is being examined.
+    """
 
     booking: Booking
     photos: list[Photo]
     templates: list[int]
     has_key: bool
-    candidates: list[Candidate]
+    candidates: list[UUID]
     siblings: list[int]
     leads: list[Lead]
     rejects: list[ImportReject]
@@ -52,7 +57,7 @@ class Preview:
             "booking": str(self.booking.pk),
             "photos": sorted(str(photo.pk) for photo in self.photos),
             "templates": sorted(self.templates),
-            "candidates": sorted(str(candidate.pk) for candidate in self.candidates),
+            "candidates": [str(pk) for pk in self.candidates],
             "siblings": sorted(self.siblings),
             "leads": sorted(str(lead.pk) for lead in self.leads),
             "rejects": sorted(reject.pk for reject in self.rejects),
@@ -62,15 +67,14 @@ class Preview:
 
 
 def preview(booking: Booking) -> Preview:
-    candidates = candidates_of(booking)
     return Preview(
         booking=booking,
         photos=list(booking.photos.all()),
         templates=list(templates_of(booking).order_by("pk").values_list("pk", flat=True)),
         has_key=vault.has_key(booking.pk),
-        candidates=list(candidates.select_related("search").order_by("search__requested_at", "rank")),
+        candidates=list(candidates_of(booking).order_by("pk").values_list("pk", flat=True)),
         siblings=list(siblings_of(booking).order_by("pk").values_list("pk", flat=True)),
-        leads=list(leads_of(booking).select_related("search")),
+        leads=list(leads_of(booking)),
         rejects=list(rejects_of(booking).select_related("run")),
         other_bookings=booking.person.bookings.exclude(pk=booking.pk).count(),
     )
@@ -94,25 +98,15 @@ def leads_of(booking: Booking) -> QuerySet[Lead]:
 
 
 def rejects_of(booking: Booking) -> QuerySet[ImportReject]:
-    """Rows of rejected imports that name the booking, however its number was typed there."""
-    numbers = (
-        ImportReject.objects.filter(run__agency=booking.agency_id)
-        .exclude(booking_number="")
-        .order_by("booking_number")
-        .values_list("booking_number", flat=True)
-        .distinct()
-    )
-    digest = suppression.digest(booking.agency_id, booking.booking_number)
-    same = [number for number in numbers if suppression.digest(booking.agency_id, number) == digest]
-    return ImportReject.objects.filter(run__agency=booking.agency_id, booking_number__in=same)
+    """Rows of rejected imports that name the booking, however its number was typed there, or whose photo it holds."""
+    rejects = ImportReject.objects.filter(run__agency=booking.agency_id)
+    numbers = rejects.exclude(booking_number="").order_by("booking_number").values_list("booking_number", flat=True)
+    same = [number for number in numbers.distinct() if normalised(number) == booking.normalised_number]
+    return rejects.filter(Q(booking_number__in=same) | Q(held_by=booking))
 
 
 def look_up(user: User, booking_number: str) -> tuple[Booking | None, bool]:
-    """(the booking of this number, whether it was expunged before); capitals don't matter unless they have to."""
-    number = booking_number.strip()
-    spelled = list(Booking.objects.visible_to(user).filter(booking_number__iexact=number)[:10])
-    found = next((booking for booking in spelled if booking.booking_number == number), None)
-    if found is None and len(spelled) == 1:
-        found = spelled[0]
+    """(the booking of this number in any spelling, whether it was expunged before)."""
+    found = Booking.objects.visible_to(user).filter(normalised_number=normalised(booking_number)).first()
     agency = user.agency_id
-    return found, found is None and agency is not None and suppression.is_suppressed(agency, number)
+    return found, found is None and agency is not None and suppression.is_suppressed(agency, booking_number)

@@ -1,19 +1,34 @@
-"""Asking for an expungement, withdrawing the request, and approving it: the second clerk's approval erases."""
+"""From a booking number to an order: looking up, asking, withdrawing, and the second clerk's approval, which erases."""
 
 import re
+import unicodedata
 
 from django.utils import timezone
 
 from mugsearch.accounts.models import Role, User
 from mugsearch.accounts.services import require
 from mugsearch.audit import services as audit
-from mugsearch.errors import BadInput, NotAllowed, WrongState
+from mugsearch.errors import BadInput, NotAllowed, Unavailable, WrongState
 from mugsearch.gallery import locks
 from mugsearch.gallery.models import Booking
 from mugsearch.retention import erasing, queries
 from mugsearch.retention.models import ExpungementOrder
 
 State = ExpungementOrder.State
+
+
+def look_up(*, by: User, booking_number: str) -> Booking:
+    """The booking of this number. Recorded whatever comes of it: whoever tries numbers learns which were expunged."""
+    with audit.act("expungement.looked-up", by=by) as act:
+        require(by, Role.RECORDS)
+        found, expunged = queries.look_up(by, booking_number)
+        act.obj = found
+        act.note(answer="found" if found else "expunged" if expunged else "unknown")
+        if expunged:
+            raise WrongState("The booking of this number has been expunged before. Nothing of it is left here.")
+        if found is None:
+            raise BadInput("Your agency has no booking of this number. Look at its spelling.")
+    return found
 
 
 def request_expungement(*, by: User, booking: Booking, order_number: str, reason: str) -> ExpungementOrder:
@@ -29,8 +44,8 @@ def request_expungement(*, by: User, booking: Booking, order_number: str, reason
             raise BadInput("Give the number of the order, up to 64 characters.")
         if not reason or len(reason) > 500:
             raise BadInput("Give the reason, up to 500 characters.")
-        _refuse_naming(current, order_number, reason)
-        if ExpungementOrder.objects.filter(booking=current.pk, state__in=[State.REQUESTED, State.APPROVED]).exists():
+        _refuse_naming(current, f"{order_number} {reason}")
+        if ExpungementOrder.objects.filter(booking=current.pk, state=State.REQUESTED).exists():
             raise WrongState("An order to expunge this booking is waiting for approval already.")
         order = ExpungementOrder.objects.create(
             agency_id=current.agency_id,
@@ -59,11 +74,13 @@ def withdraw(*, by: User, order: ExpungementOrder) -> None:
 def approve(*, by: User, order: ExpungementOrder, seen: str) -> None:
     """`seen` is the digest of the preview that the clerk looked at: they approve that and nothing else.
 
-    The records are gone when this returns, unless a step failed: then the order shows it and it is tried again.
+    The rows go in the same transaction, so what was seen is what goes. Key, files and index follow; a step of these
+    that fails shows on the order and is tried again.
     """
     with audit.act("expungement.approved", by=by, obj=order) as act:
         require(by, Role.RECORDS)
         _require_own_agency(by, order)
+        locks.erasing()
         current = ExpungementOrder.objects.select_for_update(of=("self",)).get(pk=order.pk)
         if current.requested_by_id == by.pk:
             raise NotAllowed("You asked for this expungement, so another records clerk has to approve it.")
@@ -74,9 +91,11 @@ def approve(*, by: User, order: ExpungementOrder, seen: str) -> None:
         act.note(preview=preview.digest, **preview.counts)
         if preview.digest != seen:
             raise WrongState("It changed; look again at what will go, then approve.")
-        waiting = ExpungementOrder.objects.filter(pk=order.pk, state=State.REQUESTED)
-        if waiting.update(state=State.APPROVED, approved_by=by, approved_at=timezone.now()) != 1:
-            raise WrongState("This order is not waiting for approval any more.")
+        try:
+            erasing.erase_rows(current, preview, by=by)
+        except Exception as error:  # noqa: BLE001  whatever it was, it quotes no row and leaves an entry
+            erasing.report(error, "erase_rows", order.pk)
+            raise Unavailable("The records could not be erased; nothing is gone. Try again.") from None
     erasing.carry_out(order.pk)
     order.refresh_from_db()
 
@@ -91,16 +110,32 @@ def _line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _refuse_naming(booking: Booking, *texts: str) -> None:
+def _refuse_naming(booking: Booking, text: str) -> None:
     """The order outlives the booking and goes on the certificate, so it may not say whose booking it was."""
     person = booking.person
-    for text in texts:
-        words = set(re.findall(r"\w+", text.casefold()))
-        family, given = (set(re.findall(r"\w+", n.casefold())) for n in (person.family_name, person.given_names))
-        named = bool(family and given and family <= words and given & words)
-        if named or any(_mentions(text, number) for number in (booking.booking_number, person.person_id)):
-            raise BadInput("Leave out the person's name and numbers: order number and reason are kept for good.")
+    # Of somebody recorded without a family name the given names are what names them.
+    names = _words(person.family_name) or _words(person.given_names)
+    if said := names & _words(text):
+        raise BadInput(
+            f"Leave out the person's name, also where it is an ordinary word (“{min(said)}”): "
+            "order number and reason are kept for good."
+        )
+    if any(_mentions(text, number) for number in (booking.booking_number, person.person_id)):
+        raise BadInput("Leave out the booking number and the person id: order number and reason are kept for good.")
+
+
+def _words(text: str) -> set[str]:
+    """Words of two letters and more, without capitals and accents."""
+    return {word for word in re.findall(r"[^\W\d_]+", _folded(text)) if len(word) > 1}
 
 
 def _mentions(text: str, number: str) -> bool:
-    return bool(re.search(rf"(?<![\w-]){re.escape(number.strip())}(?![\w-])", text, re.IGNORECASE))
+    """Whatever stands between its parts there."""
+    parts = re.findall(r"[^\W_]+", _folded(number))
+    spelled = r"[\W_]+".join(map(re.escape, parts))
+    return bool(parts) and bool(re.search(rf"(?<![\w-]){spelled}(?![\w-])", _folded(text)))
+
+
+def _folded(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(character for character in plain if not unicodedata.combining(character))

@@ -27,10 +27,10 @@ def prove_forgotten(order_id: str) -> None:
 @shared_task
 def resume() -> None:
     """PostgreSQL knows which orders are not complete; a lost message or a killed process is made good here."""
-    for order in ExpungementOrder.objects.filter(state__in=[State.APPROVED, State.ERASED]):
-        if order.state == State.APPROVED or not order.uploads_gone_at:
+    for order in ExpungementOrder.objects.filter(state=State.ERASED):
+        if not order.uploads_gone_at:
             erase.apply_async((str(order.pk),), expires=EXPIRES)
-        if order.state == State.ERASED and not order.forgotten_at:
+        if not order.forgotten_at:
             prove_forgotten.apply_async((str(order.pk),), expires=EXPIRES)
 
 

@@ -26,7 +26,7 @@ State = ExpungementOrder.State
 # What waits for a person comes first, then what is under way, then the rest by date.
 _URGENCY = Case(
     When(state=State.REQUESTED, then=Value(0)),
-    When(state__in=[State.APPROVED, State.ERASED], then=Value(1)),
+    When(state=State.ERASED, then=Value(1)),
     default=Value(2),
     output_field=IntegerField(),
 )
@@ -39,6 +39,7 @@ def orders(request: HttpRequest) -> HttpResponse:
     found = ExpungementOrder.objects.visible_to(user).select_related("requested_by", "approved_by")
     page = Paginator(found.order_by(_URGENCY, "-requested_at"), PER_PAGE).get_page(request.GET.get("page"))
     waiting = found.filter(state=State.REQUESTED).exclude(requested_by=user).count()
+    audit.record("expungement.listed", by=user, shown=[str(order.pk) for order in page])
     return render(request, "retention/orders.html", {"page": page, "waiting": waiting})
 
 
@@ -64,8 +65,7 @@ def new(request: HttpRequest) -> HttpResponse:
             else:
                 messages.success(request, "Requested. Another records clerk has to approve it.")
                 return redirect("expungement", order.pk)
-    else:
-        audit.record("expungement.previewed", by=user, obj=booking)
+    audit.record("expungement.previewed", by=user, obj=booking)
     waiting = ExpungementOrder.objects.filter(booking=booking.pk, state=State.REQUESTED).first()
     context = {"form": form, "waiting": waiting, **_shown(queries.preview(booking))}
     return render(request, "retention/new.html", context, status=status)
@@ -74,16 +74,12 @@ def new(request: HttpRequest) -> HttpResponse:
 def _look_up(request: HttpRequest, user: User) -> HttpResponse:
     form = LookUpForm(request.POST)
     if form.is_valid():
-        number = form.cleaned_data["booking_number"]
-        found, expunged = queries.look_up(user, number)
-        if found:
-            return redirect(f"{request.path}?booking={found.pk}")
-        if expunged:
-            form.add_error(
-                "booking_number", "The booking of this number has been expunged before. Nothing of it is left here."
-            )
+        try:
+            found = services.look_up(by=user, booking_number=form.cleaned_data["booking_number"])
+        except (BadInput, WrongState) as error:
+            form.add_error("booking_number", error.message)
         else:
-            form.add_error("booking_number", "Your agency has no booking of this number. Look at its spelling.")
+            return redirect(f"{request.path}?booking={found.pk}")
     return render(request, "retention/look_up.html", {"form": form}, status=422)
 
 
@@ -94,14 +90,15 @@ def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     user = signed_in(request)
     found = _order(user, order_id)
     asked_again = bool(request.headers.get("HX-Request"))
-    if not asked_again:
+    under_way = found.state == State.ERASED
+    if not (asked_again and under_way):
         audit.record("expungement.viewed", by=user, obj=found)
     context: dict[str, Any] = {
         "order": found,
         "steps": words.timeline(found),
         "went": words.lines(found.counts) if found.erased_at else [],
         "may_approve": found.state == State.REQUESTED and found.requested_by_id != user.pk,
-        "under_way": found.state in (State.APPROVED, State.ERASED),
+        "under_way": under_way,
         "troubles": list(found.troubles.values()),
     }
     if found.state == State.REQUESTED:

@@ -46,8 +46,7 @@ def timeline(order: ExpungementOrder) -> list[dict[str, str]]:
         return [_point("Requested", order.requested_at), _point("Withdrawn", order.withdrawn_at)]
     points = [
         _point("Requested", order.requested_at),
-        _point("Approved", order.approved_at),
-        _point("Records gone", order.erased_at),
+        _point("Approved, records gone", order.erased_at),
         _point("Key and files gone", order.uploads_gone_at),
         _point("Index proved", order.forgotten_at),
         _point("Complete", order.completed_at),
@@ -72,7 +71,7 @@ def certified(order: ExpungementOrder) -> list[dict[str, Any]]:
         _step(
             "Records erased",
             order.erased_at,
-            "In one transaction, after the searches and imports that were writing had ended.",
+            "In the transaction of the approval, after the searches and imports that were writing had ended.",
             f"From then on no search could return the booking (gallery change {order.generation}).",
         ),
         _step(

@@ -25,6 +25,7 @@ __all__ = [
     "files",
     "has_file",
     "has_key",
+    "keys",
     "read_file",
     "remove_file",
     "seal",
@@ -97,7 +98,16 @@ def has_file(name: UUID) -> bool:
 
 def files() -> list[tuple[UUID, float]]:
     """(name, time of writing) of every stored file, for the nightly look for files that no row speaks of."""
-    found = Path(settings.VAULT_FILES).glob("??/*")
+    return _written(settings.VAULT_FILES)
+
+
+def keys() -> list[tuple[UUID, float]]:
+    """(owner, time of writing) of every data key, for the same."""
+    return _written(settings.VAULT_KEYS)
+
+
+def _written(folder: Path) -> list[tuple[UUID, float]]:
+    found = Path(folder).glob("??/*")
     return [(UUID(path.name), path.stat().st_mtime) for path in found if "." not in path.name]
 
 

@@ -17,6 +17,15 @@ CREATE FUNCTION reviews_certified(person uuid) RETURNS boolean LANGUAGE sql STAB
     )
 $$;
 
+CREATE FUNCTION reviews_on_case(person uuid, search uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM probes_case_members member
+        JOIN probes_probe probe ON probe.case_id = member.case_id
+        JOIN probes_search searched ON searched.probe_id = probe.id
+        WHERE searched.id = search AND member.user_id = person
+    )
+$$;
+
 CREATE FUNCTION reviews_refuse(sentence text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '%', sentence USING ERRCODE = 'check_violation';
@@ -39,6 +48,10 @@ BEGIN
         IF NEW.state = 'concluded' THEN
             IF NOT reviews_certified(NEW.examiner_id) THEN
                 PERFORM reviews_refuse('an examination is concluded under a valid certificate only');
+            END IF;
+            -- Again, because a case may have been shared with its examiner in between.
+            IF reviews_on_case(NEW.examiner_id, NEW.search_id) THEN
+                PERFORM reviews_refuse('nobody examines a search of a case they are on');
             END IF;
             IF EXISTS (
                 SELECT FROM probes_candidate candidate
@@ -64,6 +77,9 @@ BEGIN
            OR EXISTS (SELECT FROM probes_probe
                       WHERE id = searched.probe_id AND submitted_by_id = NEW.examiner_id) THEN
             PERFORM reviews_refuse('nobody examines a probe or a search of their own');
+        END IF;
+        IF reviews_on_case(NEW.examiner_id, NEW.search_id) THEN
+            PERFORM reviews_refuse('nobody examines a search of a case they are on');
         END IF;
         IF NOT reviews_certified(NEW.examiner_id) THEN
             PERFORM reviews_refuse('an examination needs a valid certificate');
@@ -170,6 +186,7 @@ DROP TRIGGER reviews_examination_no_truncate ON reviews_examination;
 DROP TRIGGER reviews_examination_rules ON reviews_examination;
 DROP FUNCTION reviews_examination_rules();
 DROP FUNCTION reviews_refuse(text);
+DROP FUNCTION reviews_on_case(uuid, uuid);
 DROP FUNCTION reviews_certified(uuid);
 """
 

@@ -141,7 +141,7 @@ def test_what_is_not_a_face_vector_is_refused_and_changes_nothing(ids: list[int]
 def _saved(folder: Path, count: int = 3) -> FaceIndex:
     faces = FaceIndex(dimension=_DIMENSION, encoder="e")
     faces.put(np.arange(count) * 10, _vectors(count, 4))
-    faces.generation = 12
+    faces.generation, faces.mark = 12, "of the twelfth"
     faces.save(folder)
     return faces
 
@@ -150,7 +150,7 @@ def test_a_saved_index_comes_back_whole(tmp_path: Path) -> None:
     faces = _saved(tmp_path)
     again = FaceIndex.load(tmp_path, encoder="e", dimension=_DIMENSION)
     probe = _vectors(1, 8)[0]
-    assert again.generation == 12
+    assert (again.generation, again.mark) == (12, "of the twelfth")
     assert again.ids().tolist() == faces.ids().tolist()
     assert again.search(probe, 3) == faces.search(probe, 3)
     FaceIndex(dimension=_DIMENSION, encoder="e").save(tmp_path)
@@ -203,3 +203,27 @@ def test_what_a_killed_save_left_behind_is_cleared_by_the_next(tmp_path: Path) -
         (tmp_path / name).write_bytes(b"half")
     _saved(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == [index.FILE]
+
+
+def test_leftovers_are_overwritten_before_they_are_removed(tmp_path: Path) -> None:
+    _saved(tmp_path)
+    old = tmp_path / "faces.index.old"
+    old.write_bytes(b"vectors")
+    with old.open("rb") as before:
+        FaceIndex.clear_leftovers(tmp_path)
+        assert before.read() == bytes(7)
+    assert [file.name for file in tmp_path.iterdir()] == [index.FILE]
+    assert len(FaceIndex.load(tmp_path, encoder="e", dimension=_DIMENSION)) == 3
+
+
+def test_a_wiped_index_holds_no_vector_in_its_memory_and_can_be_filled_again() -> None:
+    faces = FaceIndex(dimension=_DIMENSION, encoder="e")
+    faces.put([1, 2, 3], _vectors(3, 4))
+    faces.generation, faces.mark = 5, "of the fifth"
+    memory = faces._vectors()
+    faces.wipe()
+    assert not memory.any()
+    assert (len(faces), faces.generation, faces.mark) == (0, 0, "")
+    assert faces.search(_vectors(1, 8)[0], 3) == []
+    faces.put([3, 4], _vectors(2, 6))
+    assert faces.search(_vectors(2, 6)[1], 1) == [Hit(4, 1.0)]

@@ -1,5 +1,6 @@
 """The gallery over REST: what the pages can do, under the same rules."""
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,40 @@ def test_people_and_bookings_are_found_and_the_look_up_is_recorded(gallery: Impo
     assert client.get(f"{ROOT}/bookings", {"booking_number": "B-20"}).data["count"] == 1
     client.get(f"{ROOT}/people/{found[0]['id']}")
     acts = list(Entry.objects.filter(actor=by.pk).order_by("number").values_list("act", flat=True))
-    assert acts == ["people.searched", "people.searched", "person.viewed"]
+    assert acts == ["people.searched", "booking.listed", "person.viewed"]
     assert "doe" not in str(list(Entry.objects.values())).lower()
+
+
+def test_nothing_of_the_gallery_is_seen_unrecorded(gallery: ImportRun, api: SignIn) -> None:
+    client = api(clerk())
+    for address in (*addresses(), *(f"{one}?size=320" for one in addresses() if one.endswith("/image"))):
+        before = Entry.objects.count()
+        client.get(address)
+        assert Entry.objects.count() == before + 1, address
+
+
+def test_a_booking_is_found_in_any_spelling(gallery: ImportRun, api: SignIn) -> None:
+    found = api(clerk()).get(f"{ROOT}/bookings", {"booking_number": "b 20"}).data["results"]
+    assert [one["booking_number"] for one in found] == ["B-20"]
+
+
+def test_a_filter_does_not_tell_whether_another_agency_has_a_person_or_booking(gallery: ImportRun, api: SignIn) -> None:
+    client = api(clerk(agency=AgencyFactory(code="shelbyville")))
+    person, booking = Person.objects.first(), Booking.objects.first()
+    assert person
+    assert booking
+    for asked in ({"person": person.pk}, {"person": uuid.uuid4()}):
+        assert client.get(f"{ROOT}/bookings", asked).data["count"] == 0
+    for asked in ({"booking": booking.pk}, {"booking": uuid.uuid4()}):
+        assert client.get(f"{ROOT}/photos", asked).data["count"] == 0
+    own = api(clerk())
+    assert own.get(f"{ROOT}/bookings", {"person": booking.person_id}).data["count"] == 1
+    assert own.get(f"{ROOT}/photos", {"booking": booking.pk}).data["count"] == 1
+
+
+def test_a_search_of_too_many_words_is_refused(gallery: ImportRun, api: SignIn) -> None:
+    answer = api(clerk()).get(f"{ROOT}/people", {"search": "a b c d e f g"})
+    assert (answer.status_code, answer.data["detail"]) == (422, "Look for at most 6 words at once.")
 
 
 def test_records_are_corrected_but_ids_and_numbers_stay(gallery: ImportRun, api: SignIn) -> None:

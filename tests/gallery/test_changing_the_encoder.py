@@ -3,6 +3,7 @@ import pytest
 
 from mugsearch.audit.models import Entry
 from mugsearch.engine import encoders
+from mugsearch.errors import Unavailable, WrongState
 from mugsearch.gallery import encoding, importing, live, manifest, reencoding, sources, vectors
 from mugsearch.gallery.models import Encoder, ImportRun, Template
 from mugsearch.probes import services, working
@@ -90,6 +91,28 @@ def test_a_killed_change_goes_on_where_it_stopped(other, settings, monkeypatch):
     assert len(done) == 16
     reencoding.reencode()
     assert done < set(Template.objects.filter(encoder=preparing).values_list("pk", flat=True))
+
+
+def test_a_change_that_was_given_up_meanwhile_leaves_the_old_encoder_answering(other, settings):
+    enrol(1)
+    old = encoding.active()
+    settings.MUGSEARCH_ENCODER = "other"
+
+    def give_up(progress):
+        Encoder.objects.filter(state=Encoder.State.PREPARING).update(state=Encoder.State.RETIRED)
+
+    with pytest.raises(WrongState, match="no longer being prepared"):
+        reencoding.reencode(give_up)
+    assert encoding.active() == old
+    assert searched(1).candidates.count() == 1
+    assert reencoding.reencode() == encoding.active() != old
+
+
+def test_a_retired_encoder_never_answers():
+    enrol(1)
+    Encoder.objects.update(state=Encoder.State.RETIRED)
+    with pytest.raises(Unavailable, match="No encoder is active"):
+        encoding.active()
 
 
 def test_with_nothing_to_do_it_does_nothing():

@@ -111,6 +111,10 @@ def test_a_file_that_is_no_manifest_is_refused_with_one_sentence(text: str | byt
         (f"a.jpg,{'P' * 65},B", "longer than 64"),
         (f"{'a' * 301},P,B", "longer than 300"),
         ('a.jpg,P,"B\n1"', "several lines"),
+        ("a.jpg,P,B-\u00ad1", "booking_number holds characters that can't be seen"),
+        ("a.jpg,P\u200b1,B", "person_id holds characters that can't be seen"),
+        ("a.jpg,P,B\ufe0f1", "can't be seen"),
+        ("a.jpg,P,---", "booking_number has neither letters nor digits"),
     ],
 )
 def test_a_bad_line_gets_a_reason(line: str, says: str) -> None:
@@ -135,6 +139,12 @@ def test_a_bad_line_gets_a_reason(line: str, says: str) -> None:
 )
 def test_a_bad_value_gets_a_reason(column: str, value: str, says: str) -> None:
     assert says in reason(f"{HEADER},{column}\na.jpg,P,B,{value}\n")
+
+
+def test_nothing_is_kept_of_a_line_whose_columns_are_out_of_place() -> None:
+    (bad,) = rows(f"{HEADER},family_name\nB-77_DOE.jpg,P,Doe, John,B-77\n")
+    assert isinstance(bad, BadRow)
+    assert (bad.photo, bad.booking_number) == ("", "")
 
 
 def test_what_is_kept_of_a_bad_line_can_be_stored_and_shown() -> None:

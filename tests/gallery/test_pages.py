@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from mugsearch.accounts.models import User
 from mugsearch.audit.models import Entry
-from mugsearch.gallery import importing
+from mugsearch.gallery import importing, queries
 from mugsearch.gallery.models import Booking, ImportReject, ImportRun, Person, Photo
 from tests.factories import (
     AgencyFactory,
@@ -110,6 +110,8 @@ def test_another_agency_finds_nothing_of_it(gallery: ImportRun, page: SignIn) ->
         ({"q": "Doe, Jo"}, ["A-1"]),
         ({"q": "a-2"}, ["A-2"]),
         ({"q": "77-"}, ["A-2"]),
+        ({"q": "77/2"}, ["A-2"]),
+        ({"q": "ann doe 77-1 77-2"}, ["A-2"]),
         ({"q": "", "born": "1990-01-02"}, ["A-1"]),
         ({"q": "doe", "born": "1991-01-02"}, []),
         ({"q": ""}, ["A-1", "A-2", "A-3"]),
@@ -128,6 +130,17 @@ def test_people_are_found_by_name_number_booking_and_date_of_birth(
     assert sorted(person.person_id for person in answer.context["page"]) == found
 
 
+def test_more_words_multiply_nothing_and_too_many_are_refused_kindly(page: SignIn) -> None:
+    by = clerk()
+    one, six = (str(queries.find_people(by, " ".join("abcdef"[:words])).query) for words in (1, 6))
+    assert one.count(" JOIN ") == six.count(" JOIN ")
+    answer = page(by).get(reverse("people"), {"q": "a b c d e f g"})
+    assert answer.status_code == 200
+    assert b"Look for at most 6 words at once." in answer.content
+    assert "page" not in answer.context
+    assert b"write it as YYYY-MM-DD" in page(by).get(reverse("people"), {"q": "", "born": "x"}).content
+
+
 def test_every_look_up_is_recorded_without_what_was_typed(gallery: ImportRun, page: SignIn) -> None:
     by = clerk()
     client = page(by)
@@ -140,16 +153,43 @@ def test_every_look_up_is_recorded_without_what_was_typed(gallery: ImportRun, pa
     client.get(reverse("photo_image", args=[photo.pk]))
     client.get(reverse("photo_image", args=[photo.pk]), {"size": "320"})
     client.get(reverse("waiting_photos"))
+    client.get(reverse("imports"))
     entries = Entry.objects.filter(actor=by.pk).order_by("number")
     assert [entry.act for entry in entries] == [
         "people.searched",
         "person.viewed",
         "booking.viewed",
         "photo.viewed",
-        "photo.image-sent",
-        "photos.listed",
+        "photo.image-viewed",
+        "photo.image-viewed",
+        "photo.listed",
+        "import.listed",
     ]
+    assert [entry.details.get("side") for entry in entries[4:6]] == [1600, 320]
     assert entries[0].details == {"text": True, "born": False, "found": 1, "shown": [str(person.pk)]}
+
+
+@pytest.mark.parametrize("name", ["edit_person", "edit_booking"])
+def test_a_record_shown_again_because_of_a_mistake_is_a_look_at_it(page: SignIn, name: str) -> None:
+    booking = BookingFactory()
+    about = booking.person if name == "edit_person" else booking
+    answer = page(clerk()).post(reverse(name, args=[about.pk]), {"sex": "Q", "height_in": "tall"})
+    assert answer.status_code == 422
+    assert Entry.objects.filter(act__endswith=".viewed", object_id=str(about.pk)).count() == 1
+
+
+def test_a_photo_page_that_htmx_asks_for_is_recorded_unless_the_face_is_being_enrolled(
+    gallery: ImportRun, page: SignIn
+) -> None:
+    client, by_htmx = page(clerk()), {"HX-Request": "true"}
+    looks = Entry.objects.filter(act="photo.viewed")
+    two = Photo.objects.get(trouble="several_faces")
+    for photo in (two, Photo.objects.enrolled().first()):
+        client.get(reverse("photo", args=[photo.pk]), headers=by_htmx)
+        assert looks.filter(object_id=str(photo.pk)).count() == 1
+    client.post(reverse("pick_face", args=[two.pk]), {"face": "1"})
+    client.get(reverse("photo", args=[two.pk]), headers=by_htmx)
+    assert looks.count() == 2
 
 
 def test_a_photo_is_sent_upright_uncached_and_in_two_sizes_only(gallery: ImportRun, page: SignIn) -> None:
@@ -188,7 +228,7 @@ def test_a_colleague_who_was_quicker_is_no_error(gallery: ImportRun, page: SignI
     }
 
 
-@pytest.mark.parametrize("face", ["", "x", "7", "-1", "9" * 30])
+@pytest.mark.parametrize("face", ["", "x", "7", "-1", "9" * 30, "9" * 5000])
 def test_a_face_that_is_none_is_refused_kindly(gallery: ImportRun, page: SignIn, face: str) -> None:
     two = Photo.objects.undecided().get(trouble="several_faces")
     here = reverse("photo", args=[two.pk])
@@ -286,8 +326,34 @@ def test_rejects_are_listed_and_safe_to_open_in_a_spreadsheet(gallery: ImportRun
     assert lines[2] == "99,'+1,'@B,'-x"
 
 
+def test_progress_is_told_in_numbers_that_can_be_read(gallery: ImportRun, page: SignIn) -> None:
+    ImportRun.objects.filter(pk=gallery.pk).update(state=ImportRun.State.RUNNING, rows=12400, rows_done=1240)
+    shown = page(clerk()).get(reverse("import_progress", args=[gallery.pk])).content.decode()
+    assert "<span>1,240 of 12,400</span>" in shown
+    assert 'value="1240" max="12400"' in shown
+
+
+def test_a_photo_that_another_person_has_is_told_of_with_the_booking(page: SignIn, tmp_path: Path) -> None:
+    rows = [row("a.png"), row("a.png", "P-2", "B-2")]
+    run = import_folder(rows, folder_of(tmp_path, {"a.png": synthetic_photo(1)}))
+    client = page(clerk())
+    told = "for another person (booking B-1)."
+    assert told in client.get(reverse("import_run", args=[run.pk])).content.decode()
+    answer = client.get(reverse("import_rejects", args=[run.pk]))
+    assert told in b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+
+
 def test_names_from_a_manifest_are_shown_as_text(page: SignIn) -> None:
     person = PersonFactory(family_name="<script>alert(1)</script>", given_names="'\"")
     shown = page(clerk()).get(reverse("person", args=[person.pk])).content.decode()
     assert "<script>alert" not in shown
     assert "&lt;script&gt;" in shown
+
+
+def test_a_correction_has_the_limits_an_import_has(page: SignIn) -> None:
+    booking = BookingFactory(height_in=70)
+    for wrong in ({"height_in": "-4"}, {"height_in": "700"}, {"weight_lb": "99999"}):
+        answer = page(clerk()).post(f"/gallery/bookings/{booking.pk}/edit", wrong)
+        assert answer.status_code in (200, 422)
+        booking.refresh_from_db()
+        assert (booking.height_in, booking.weight_lb) == (70, None)

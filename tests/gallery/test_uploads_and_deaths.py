@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as configured
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.utils import timezone
 
@@ -24,6 +25,8 @@ from mugsearch.gallery import (
     chunks,
     encoding,
     importing,
+    services,
+    staging,
     tasks,
 )
 from mugsearch.gallery.models import (
@@ -35,10 +38,11 @@ from mugsearch.gallery.models import (
     Template,
 )
 from mugsearch.vault import services as vault
-from tests.factories import AgencyFactory
+from tests.factories import AgencyFactory, clerk
 from tests.fakes import synthetic_photo
 from tests.gallery.arrange import (
     assert_the_vault_holds_what_postgresql_says,
+    csv_of,
     folder_of,
     import_folder,
     people,
@@ -177,6 +181,30 @@ def test_a_run_of_a_command_that_died_is_ended_with_advice(tmp_path: Path) -> No
     tasks.resume()
     run.refresh_from_db()
     assert (run.state, run.failure) == (ImportRun.State.FAILED, importing.INTERRUPTED)
+
+
+def test_uploaded_files_are_never_taken_for_others_of_the_same_name_in_another_folder() -> None:
+    sheet = csv_of([row("2024/front.png"), row("2025/front.png", "P-2", "B-2")])
+    files = [SimpleUploadedFile("front.png", synthetic_photo(5))]
+    run = services.start_import(by=clerk(), several=ImportRun.Several.ONLY, manifest_file=sheet, photos=files)
+    importing.run(run.pk)
+    run.refresh_from_db()
+    assert (run.enrolled, run.rejected) == (0, 2)
+    assert "have to come in a ZIP" in run.rejects.all()[0].reason
+
+
+def test_an_expungement_can_see_an_upload_from_its_first_byte_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its run is committed, and without making anybody wait while a large upload is written."""
+    write, seen = staging._write, []
+
+    def look_and_write(*args: Any) -> None:
+        seen.append((len(staging.present()), ImportRun.objects.count()))
+        write(*args)
+
+    monkeypatch.setattr(staging, "_write", look_and_write)
+    run = staged()
+    assert seen == [(1, 0), (1, 0)]
+    assert staging.present() == [str(run.pk)]
 
 
 def test_uploads_of_processes_that_died_are_swept_away(queued: list[Any]) -> None:

@@ -81,7 +81,7 @@ def examine(page: Any, user: User, person: str | None) -> None:
     """By keyboard: S on the candidate that is `person` (known to the test only), X for all others, C."""
     page.goto("/reviews/")
     page.get_by_role("button", name="Examine the next search").click()
-    page.locator("[data-compare]").wait_for()
+    page.locator("[data-compare].is-live").wait_for()
     html = page.content()
     examination = Examination.objects.get(examiner=user, state=Examination.State.CLAIMED)
     order = in_order(examination)

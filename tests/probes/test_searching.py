@@ -72,6 +72,16 @@ def test_the_right_person_comes_first_and_the_search_says_what_it_searched():
     assert details["threshold"] is None
 
 
+def test_the_record_of_a_search_does_not_tell_the_ranks():
+    for person in range(12):
+        enrol(person)
+    search = searched(3)
+    listed = Entry.objects.of(search).get(act="search.finished").details["candidates"]
+    by_rank = [str(pk) for pk in search.candidates.order_by("rank").values_list("pk", flat=True)]
+    assert listed == sorted(by_rank)
+    assert listed != by_rank
+
+
 def test_the_list_is_of_people_and_accounts_for_their_other_photos():
     first = enrol(3)
     second = enrol(3, variant=1, booking=first.booking)

@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -185,3 +186,26 @@ def test_two_clicks_on_search_are_one_search():
     [thread.join() for thread in threads]
     assert Search.objects.count() == 1
     assert len(refused) == 7
+
+
+@pytest.mark.django_db(transaction=True)
+def test_trying_again_and_searching_anew_at_once_are_one_search():
+    failed, answers = factories.SearchFactory(state="failed"), []
+    me, probe = failed.requested_by, failed.probe
+
+    def click(act: Callable[[], Search]) -> None:
+        try:
+            answers.append(act().state)
+        except Exception as error:  # noqa: BLE001  # shown by the assertion
+            answers.append(type(error).__name__)
+        finally:
+            connection.close()
+
+    acts = [
+        lambda: services.try_again(by=me, search=Search.objects.get(pk=failed.pk)),
+        lambda: services.search(by=me, probe=Probe.objects.get(pk=probe.pk), face=0),
+    ] * 4
+    threads = [threading.Thread(target=click, args=[act]) for act in acts]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert sorted(answers) == ["WrongState"] * 7 + ["queued"]

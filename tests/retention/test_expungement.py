@@ -98,12 +98,11 @@ def test_the_clerk_who_asked_cannot_approve() -> None:
     order = requested(enrol(1).booking, by=asked)
     with pytest.raises(NotAllowed, match="another records clerk"):
         approved(order, by=asked)
+    erased = {"state": State.ERASED, "erased_at": order.requested_at, "booking": None, "booking_number": ""}
     with pytest.raises(IntegrityError, match="two_people"), transaction.atomic():
-        ExpungementOrder.objects.filter(pk=order.pk).update(
-            approved_by=asked, approved_at=order.requested_at, state=State.APPROVED
-        )
+        ExpungementOrder.objects.filter(pk=order.pk).update(**erased, approved_by=asked, approved_at=order.requested_at)
     with pytest.raises(IntegrityError, match="needs_approval"), transaction.atomic():
-        ExpungementOrder.objects.filter(pk=order.pk).update(state=State.APPROVED)
+        ExpungementOrder.objects.filter(pk=order.pk).update(**erased)
 
 
 def test_only_records_staff_may_approve_or_withdraw() -> None:
@@ -149,8 +148,11 @@ def test_there_is_one_open_order_per_booking_and_a_withdrawn_one_makes_room() ->
         {"reason": "x" * 501},
         {"reason": "Ines Garland was acquitted"},
         {"reason": "GARLAND, Maria Ines: acquitted"},
+        {"reason": "Gárland's acquittal"},
+        {"order_number": "Garland", "reason": "dismissed"},
         {"reason": "Booking 24-0001, dismissed"},
         {"order_number": "24-0001"},
+        {"reason": "Booking 24 0001 was dismissed"},
         {"reason": "Person P-77 was acquitted"},
     ],
 )
@@ -162,7 +164,24 @@ def test_an_order_has_a_number_and_a_reason_and_names_nobody(words: dict[str, st
     with pytest.raises(BadInput):
         requested(booking, **words)
     assert not ExpungementOrder.objects.exists()
-    requested(booking, order_number="24-00010", reason="Judge Garland's order, the garland shop case")
+    requested(booking, order_number="24-00010", reason="Ines' order, the garlands shop case")
+
+
+def test_a_family_name_of_several_words_is_refused_by_any_of_them_and_an_ordinary_word_is_named() -> None:
+    booking = enrol(1).booking
+    Person.objects.filter(pk=booking.person_id).update(family_name="Núñez Court", given_names="Ines")
+    for reason in ("dismissed for Nunez", "order of the court"):
+        with pytest.raises(BadInput, match=r"nunez|court"):
+            requested(booking, reason=reason)
+    requested(booking, reason="dismissed by a judge")
+
+
+def test_somebody_without_a_family_name_is_not_named_by_the_given_names_either() -> None:
+    booking = enrol(1).booking
+    Person.objects.filter(pk=booking.person_id).update(family_name="", given_names="Ines Maria")
+    with pytest.raises(BadInput):
+        requested(booking, reason="Ines was acquitted")
+    requested(booking, reason="acquitted")
 
 
 def test_after_approval_rows_files_key_and_vectors_are_gone() -> None:
@@ -264,10 +283,19 @@ def test_rejected_rows_that_name_the_booking_go_too() -> None:
     run = ImportRun.objects.create(agency=booking.agency, started_by=clerk())
     foreign = ImportRun.objects.create(agency=AgencyFactory(code="shelbyville"), started_by=clerk())
     for line, (of, number) in enumerate(
-        [(run, booking.booking_number), (run, f" {booking.booking_number.lower()}"), (run, "B-x"), (run, "")], 2
+        [
+            (run, booking.booking_number),
+            (run, f" {booking.booking_number.lower()}"),
+            (run, booking.booking_number.replace("-", " / ")),
+            (run, "B-x"),
+            (run, ""),
+        ],
+        2,
     ):
         ImportReject.objects.create(run=of, line=line, booking_number=number, reason="x")
     ImportReject.objects.create(run=foreign, line=2, booking_number=booking.booking_number, reason="x")
+    ImportReject.objects.create(run=run, line=9, booking_number="B-y", reason="Somebody else's.", held_by=booking)
+    assert queries.preview(booking).counts["rejects"] == 4
     approved(requested(booking))
     assert sorted(run.rejects.values_list("booking_number", flat=True)) == ["", "B-x"]
     assert foreign.rejects.count() == 1
@@ -329,8 +357,8 @@ def test_every_act_is_one_entry_that_names_nobody() -> None:
         ("expungement.withdrawn", "done", second.pk),
         ("expungement.requested", "done", first.pk),
         ("expungement.approved", "refused", first.pk),
-        ("expungement.approved", "done", second.pk),
         ("booking.expunged", "done", second.pk),
+        ("expungement.approved", "done", second.pk),
         ("expungement.completed", "done", None),
     ]
     said = json.dumps(list(Entry.objects.values_list("details", flat=True)))

@@ -1,4 +1,4 @@
-"""Files that no row speaks of are removed, and no other file is."""
+"""Files and keys that no row speaks of are removed, and no others are."""
 
 import os
 import time
@@ -38,7 +38,7 @@ def test_a_file_without_a_row_is_removed_after_a_day(settings: Any) -> None:
     assert not vault.has_file(old)
     assert vault.has_file(young)
     entry = Entry.objects.get(act="vault.swept")
-    assert (entry.actor, entry.details) == (None, {"files": 1})
+    assert (entry.actor, entry.details) == (None, {"files": 1, "keys": 0})
 
 
 def test_files_of_photographs_probes_and_unfinished_expungements_stay(settings: Any) -> None:
@@ -54,6 +54,43 @@ def test_files_of_photographs_probes_and_unfinished_expungements_stay(settings: 
     assert not Entry.objects.filter(act="vault.swept").exists()
 
 
+def key(settings: Any, owner: UUID, *, days: float = 2) -> UUID:
+    vault.create_key(owner)
+    written = time.time() - days * 24 * 3600
+    os.utime(settings.VAULT_KEYS / owner.hex[:2] / owner.hex, (written, written))
+    return owner
+
+
+def test_a_key_without_a_row_is_destroyed_after_a_day(settings: Any) -> None:
+    old, young = key(settings, uuid4()), key(settings, uuid4(), days=0.9)
+    tasks.sweep_orphans()
+    assert not vault.has_key(old)
+    assert vault.has_key(young)
+    assert Entry.objects.get(act="vault.swept").details == {"files": 0, "keys": 1}
+
+
+def test_keys_of_bookings_probes_and_unfinished_expungements_stay(settings: Any) -> None:
+    order = requested(enrol(2).booking)
+    order.key_left = uuid4()
+    order.save()
+    owners = [enrol(1).booking_id, ProbeFactory().pk, order.key_left]
+    for owner in owners:
+        key(settings, owner)
+    assert orphans.sweep() == 0
+    assert all(vault.has_key(owner) for owner in owners)
+
+
+def test_neither_keys_nor_files_are_removed_when_suspiciously_many_keys_have_no_row(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(orphans, "MANY", 2)
+    file, owners = stored(settings, uuid4(), days=2), [key(settings, uuid4()) for _ in range(3)]
+    assert orphans.sweep() == 0
+    assert vault.has_file(file)
+    assert all(vault.has_key(owner) for owner in owners)
+    assert "3 of 4 keys" in caplog.text
+
+
 def test_none_is_removed_when_suspiciously_many_have_no_row(
     settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -61,7 +98,7 @@ def test_none_is_removed_when_suspiciously_many_have_no_row(
     names = [stored(settings, uuid4(), days=2) for _ in range(3)]
     assert orphans.sweep() == 0
     assert all(vault.has_file(name) for name in names)
-    assert "3 of 3 files belong to no row" in caplog.text
+    assert "3 of 3 files and 0 of 3 keys belong to no row" in caplog.text
 
 
 def test_half_written_files_and_left_over_uploads_go_after_a_day(settings: Any) -> None:

@@ -94,7 +94,7 @@ def test_a_search_that_asked_the_index_before_writes_nothing_of_the_booking_afte
     assert photos_found(search) == {other.pk}
 
 
-def test_an_expungement_waits_for_a_search_that_is_writing_and_then_forgets_what_it_wrote(
+def test_an_expungement_waits_for_a_search_that_is_writing_and_takes_what_it_wrote_only_once_it_was_seen(
     elsewhere: Elsewhere,
 ) -> None:
     photo = enrol(7)
@@ -106,7 +106,10 @@ def test_an_expungement_waits_for_a_search_that_is_writing_and_then_forgets_what
         with pytest.raises(TimeoutError):
             erasure.result(timeout=0.5)
         written = CandidateFactory(search=search, photo=photo)
-    erasure.result(timeout=10)
+    with pytest.raises(WrongState, match="It changed; look again"):
+        erasure.result(timeout=10)
+    assert Photo.objects.filter(pk=photo.pk).exists()
+    approved(order, by=second)
     written.refresh_from_db()
     assert (written.photo_id, written.person_id) == (None, None)
 

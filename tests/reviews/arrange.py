@@ -1,5 +1,6 @@
 """A finished search with a list to examine, and shortcuts through an examination."""
 
+import datetime
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from mugsearch.accounts.models import User
 from mugsearch.engine import images
 from mugsearch.probes.models import Candidate, Search
 from mugsearch.vault import services as vault
-from reviews import services
+from reviews import queries, services
 from reviews.models import Examination, Finding
 from reviews.order import in_order
 from tests.factories import CandidateFactory, SearchFactory
@@ -27,6 +28,16 @@ def candidate(search: Search, rank: int = 1) -> Candidate:
     return search.candidates.get(rank=rank)
 
 
+def claim(by: User, search: Search) -> Examination:
+    """Through the queue, as everybody does, with this search at its front."""
+    front = queries.awaiting_examination(by=by).first()
+    if front and front != search:
+        Search.objects.filter(pk=search.pk).update(finished_at=front.finished_at - datetime.timedelta(seconds=1))
+    examination = services.claim_next(by=by)
+    assert examination.search == search
+    return examination
+
+
 def position_of(examination: Examination, candidate: Candidate) -> int:
     return in_order(examination).index(candidate) + 1
 
@@ -43,7 +54,7 @@ def find(by: User, examination: Examination, candidate: Candidate, conclusion: s
 
 def examine(by: User, search: Search, *, same: tuple[int, ...] = (), notes: str = "") -> Examination:
     """Claim, SAME on these ranks, different people on the rest, conclude."""
-    examination = services.claim(by=by, search=search)
+    examination = claim(by, search)
     for rank in same:
         find(by, examination, candidate(search, rank), SAME, notes)
     services.exclude_remaining(by=by, examination=examination)

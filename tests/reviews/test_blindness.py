@@ -17,7 +17,7 @@ from reviews import services
 from reviews.models import Examination
 from reviews.order import in_order
 from tests.factories import CandidateFactory, PhotoFactory, SearchFactory, examiner, investigator
-from tests.reviews.arrange import SAME, candidate, find, position_of, store_images
+from tests.reviews.arrange import SAME, candidate, claim, find, position_of, store_images
 
 pytestmark = pytest.mark.django_db
 
@@ -61,7 +61,7 @@ def search() -> Search:
 def first(search: Search) -> Examination:
     """The other examiner, who has concluded already."""
     user = examiner(full_name="Zz-Other Examiner", username="zz-other")
-    examination = services.claim(by=user, search=search)
+    examination = claim(user, search)
     find(user, examination, candidate(search, 1), SAME, MARKED_NOTE)
     services.exclude_remaining(by=user, examination=examination)
     services.conclude(by=user, examination=examination)
@@ -169,8 +169,8 @@ def test_my_own_conclusion_tells_me_that_it_is_over_and_nothing_else(
 
 def test_before_the_other_has_concluded_mine_tells_only_that(search: Search, api: Callable[[User], Any]):
     user, other = examiner(), examiner()
-    services.claim(by=other, search=search)
-    mine = services.claim(by=user, search=search)
+    claim(other, search)
+    mine = claim(user, search)
     services.exclude_remaining(by=user, examination=mine)
     services.conclude(by=user, examination=mine)
     assert api(user).get(f"/api/v1/examinations/{mine.pk}").json()["over"] is False
@@ -188,7 +188,7 @@ def test_the_answers_are_the_same_whether_or_not_somebody_examined_before_me(
         store_images(search)
         if has_first:
             other = examiner()
-            examination = services.claim(by=other, search=search)
+            examination = claim(other, search)
             services.exclude_remaining(by=other, examination=examination)
             services.conclude(by=other, examination=examination)
         user = examiner(full_name="Same Name")
@@ -197,7 +197,7 @@ def test_the_answers_are_the_same_whether_or_not_somebody_examined_before_me(
         text = [told_by(api(user).get(f"/api/v1/examinations/{mine.pk}")), page(user).get(f"/reviews/{mine.pk}").text]
         answers.append([plain(one, mine) for one in text])
         if not has_first:
-            services.claim(by=examiner(), search=search)  # full now, so that it is not offered again
+            claim(examiner(), search)  # full now, so that it is not offered again
     assert answers[0] == answers[1]
 
 

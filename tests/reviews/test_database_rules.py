@@ -15,7 +15,7 @@ from mugsearch.probes.models import Search
 from reviews import services
 from reviews.models import Examination, Finding, Lead
 from tests.factories import examiner, investigator
-from tests.reviews.arrange import DIFFERENT, SAME, candidate, examine, find, finished_search, forget
+from tests.reviews.arrange import DIFFERENT, SAME, candidate, claim, examine, find, finished_search, forget
 
 pytestmark = pytest.mark.django_db
 
@@ -58,6 +58,20 @@ def test_nobody_examines_a_probe_they_submitted_or_a_search_they_requested():
         claimed(search, submitter)
     with refused("of their own"):
         claimed(search, requester)
+
+
+def test_nobody_begins_or_ends_an_examination_of_a_case_they_are_on():
+    before, meanwhile, search = examiner(), examiner(), finished_search(candidates=1)
+    search.probe.case.members.add(before)
+    with refused("a case they are on"):
+        claimed(search, before)
+
+    begun = claimed(search, meanwhile)
+    Finding.objects.create(examination=begun, candidate=candidate(search), conclusion=SAME)
+    search.probe.case.members.add(meanwhile)
+    with refused("a case they are on"):
+        end(begun)
+    Examination.objects.filter(pk=begun.pk).update(state="released")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +213,7 @@ def test_the_findings_of_an_ended_examination_are_locked():
     search, other = finished_search(candidates=2), finished_search(candidates=2)
     user = examiner()
     ended = examine(user, search, same=(1,))
-    open_one = services.claim(by=user, search=other)
+    open_one = claim(user, other)
     find(user, open_one, candidate(other, 1), SAME)
     services.release(by=user, examination=open_one)
 
@@ -239,7 +253,7 @@ def lead(search: Search, first: Examination, second: Examination, rank: int = 1,
 def half_a_lead(search: Search, *, same: tuple[int, ...] = (1,)) -> Examination:
     """Claimed, with findings on everybody, not concluded: the services would make the lead themselves."""
     user = examiner()
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
     for rank in same:
         find(user, mine, candidate(search, rank), SAME)
     services.exclude_remaining(by=user, examination=mine)

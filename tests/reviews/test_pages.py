@@ -8,12 +8,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from mugsearch.accounts.models import ExaminerCertificate, User
+from mugsearch.accounts.models import ExaminerCertificate, Role, User
 from mugsearch.audit.models import Entry
 from reviews import services
 from reviews.models import Examination, Lead
-from tests.factories import administrator, auditor, clerk, examiner, investigator
-from tests.reviews.arrange import SAME, candidate, examine, finished_search, forget, position_of, store_images
+from tests.factories import UserFactory, administrator, auditor, clerk, examiner, investigator
+from tests.reviews.arrange import SAME, candidate, claim, examine, finished_search, forget, position_of, store_images
 
 pytestmark = pytest.mark.django_db
 
@@ -68,7 +68,7 @@ def test_without_a_certificate_there_is_an_explanation_and_no_queue(
 def test_a_certificate_that_lapsed_hides_the_images_of_what_one_holds(page: Page):
     search, user = finished_search(), examiner()
     store_images(search)
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
     assert page(user).get(f"/reviews/{mine.pk}/candidates/1.jpg").status_code == 200
     ExaminerCertificate.objects.update(revoked_at=timezone.now())
 
@@ -109,7 +109,7 @@ def test_two_examiners_go_through_the_pages_and_make_a_lead(page: Page):
 
 def test_without_script_saving_leads_to_the_next_open_candidate(page: Page):
     search, user = finished_search(), examiner()
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
 
     answer = page(user).post(f"/reviews/{mine.pk}/findings", {"position": "1", "conclusion": "different"})
 
@@ -131,7 +131,7 @@ def test_without_script_saving_leads_to_the_next_open_candidate(page: Page):
 )
 def test_the_script_is_told_in_one_sentence_why_a_finding_was_refused(page: Page, sent: dict[str, str]):
     search, user = finished_search(), examiner()
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
 
     answer = page(user).post(f"/reviews/{mine.pk}/findings", sent, headers={"X-Requested-With": "fetch"})
 
@@ -143,7 +143,7 @@ def test_the_script_is_told_in_one_sentence_why_a_finding_was_refused(page: Page
 def test_a_tombstone_keeps_its_place_and_has_no_image(page: Page, api: Page):
     search, user = finished_search(), examiner()
     store_images(search)
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
     gone = candidate(search, 2)
     position = position_of(mine, gone)
     forget(gone)
@@ -160,7 +160,7 @@ def test_a_tombstone_keeps_its_place_and_has_no_image(page: Page, api: Page):
 
 def test_a_list_of_tombstones_can_be_concluded(page: Page):
     search, user = finished_search(candidates=2), examiner()
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
     for rank in (1, 2):
         forget(candidate(search, rank))
 
@@ -174,8 +174,8 @@ def test_a_probe_with_several_faces_marks_the_one_searched(page: Page, api: Page
         {"face": {"box": [111, 122, 33, 44], "landmarks": [[0, 0]] * 5, "score": 0.9}, "quality": {}},
     ]
     user = examiner()
-    mine = services.claim(by=user, search=finished_search(probe__faces=faces, face=1))
-    alone = services.claim(by=user, search=finished_search())
+    mine = claim(user, finished_search(probe__faces=faces, face=1))
+    alone = claim(user, finished_search())
 
     shown = page(user).get(f"/reviews/{mine.pk}").text
     assert 'x="111" y="122" width="33" height="44"' in shown
@@ -188,7 +188,7 @@ def test_a_probe_with_several_faces_marks_the_one_searched(page: Page, api: Page
 def test_images_come_small_or_whole_and_never_from_a_cache(page: Page):
     search, user = finished_search(), examiner()
     store_images(search)
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
 
     whole = page(user).get(f"/reviews/{mine.pk}/candidates/1.jpg")
     small = page(user).get(f"/reviews/{mine.pk}/candidates/1.jpg?size=thumb")
@@ -204,7 +204,7 @@ def test_images_come_small_or_whole_and_never_from_a_cache(page: Page):
 def test_every_look_at_a_face_is_recorded_with_examination_and_case(page: Page, api: Page):
     search, user = finished_search(), examiner()
     store_images(search)
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
     before = Entry.objects.count()
 
     page(user).get(f"/reviews/{mine.pk}/candidates/1.jpg")
@@ -219,10 +219,40 @@ def test_every_look_at_a_face_is_recorded_with_examination_and_case(page: Page, 
     assert all(entry.details["examination"] == str(mine.pk) for entry in entries)
 
 
+def test_whoever_was_put_on_the_case_sees_no_candidates_any_more_and_may_give_back(page: Page):
+    search, user = finished_search(), UserFactory(roles=[Role.EXAMINER, Role.INVESTIGATOR], certified=True)
+    store_images(search)
+    mine = claim(user, search)
+    search.probe.case.members.add(user)
+
+    shown = page(user).get(f"/reviews/{mine.pk}")
+    assert shown.status_code == 403
+    assert "a case you are on" in shown.text
+    assert "Give back" in shown.text
+    assert page(user).get(f"/reviews/{mine.pk}/candidates/1.jpg").status_code == 403
+    assert page(user).post(f"/reviews/{mine.pk}/conclude").status_code == 403
+    page(user).post(f"/reviews/{mine.pk}/release")
+    mine.refresh_from_db()
+    assert mine.state == "released"
+
+
+def test_whoever_holds_enough_is_told_instead_of_offered_more(page: Page):
+    user = examiner()
+    for _ in range(4):
+        finished_search()
+    for _ in range(3):
+        page(user).post("/reviews/next")
+
+    shown = page(user).get("/reviews/").text
+    assert "Examine the next search" not in shown
+    assert "You hold 3 examinations" in shown
+    assert page(user).post("/reviews/next").status_code == 409
+
+
 def test_what_was_given_back_shows_nothing_any_more(page: Page):
     search, user = finished_search(), examiner()
     store_images(search)
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
     services.release(by=user, examination=mine)
 
     assert page(user).get(f"/reviews/{mine.pk}").headers["Location"] == "/reviews/"
@@ -241,7 +271,7 @@ def test_only_examiners_have_a_queue(page: Page, api: Page):
 
 def test_an_examination_is_its_examiners_alone(page: Page, api: Page):
     owner, stranger = examiner(), examiner()
-    mine = services.claim(by=owner, search=finished_search())
+    mine = claim(owner, finished_search())
     sent = {"position": "1", "conclusion": "same"}
     gets = ["", "/conclude", "/probe.jpg", "/candidates/1.jpg"]
     posts = ["/findings", "/conclude", "/release"]

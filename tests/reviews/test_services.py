@@ -12,14 +12,19 @@ from django.utils import timezone
 from mugsearch.accounts.models import ExaminerCertificate, Role, User
 from mugsearch.audit.models import Entry
 from mugsearch.errors import BadInput, MugsearchError, NotAllowed, WrongState
+from mugsearch.probes import services as probes
 from mugsearch.probes.models import Search
-from reviews import queries, services
+from reviews import pictures, queries, services
 from reviews.models import Examination, Finding, Lead
 from reviews.order import in_order
 from tests.factories import AgencyFactory, UserFactory, examiner, investigator
-from tests.reviews.arrange import DIFFERENT, SAME, candidate, examine, find, finished_search, forget, position_of
+from tests.reviews.arrange import DIFFERENT, SAME, candidate, claim, examine, find, finished_search, forget, position_of
 
 pytestmark = pytest.mark.django_db
+
+
+def supervisor(**kwargs: Any) -> User:
+    return UserFactory(roles=[Role.SUPERVISOR], **kwargs)
 
 
 def expire(user: User) -> None:
@@ -46,12 +51,12 @@ def test_a_search_waits_until_two_people_hold_it():
     search = finished_search()
     first, second, third = examiner(), examiner(), examiner()
 
-    services.claim(by=first, search=search)
+    claim(first, search)
     assert list(queries.awaiting_examination(by=second)) == [search]
-    services.claim(by=second, search=search)
+    claim(second, search)
     assert list(queries.awaiting_examination(by=third)) == []
     with pytest.raises(WrongState):
-        services.claim(by=third, search=search)
+        services.claim_next(by=third)
 
 
 def test_nobody_is_offered_a_search_of_their_own_or_of_a_case_they_are_on():
@@ -65,18 +70,18 @@ def test_nobody_is_offered_a_search_of_their_own_or_of_a_case_they_are_on():
 
     for person in (submitter, requester, colleague):
         assert not queries.awaiting_examination(by=person).exists()
-        with pytest.raises(NotAllowed):
-            services.claim(by=person, search=search)
+        with pytest.raises(WrongState):
+            services.claim_next(by=person)
     assert queries.awaiting_examination(by=examiner()).get() == search
 
 
 def test_an_examiner_of_another_agency_is_offered_nothing():
-    search = finished_search()
+    finished_search()
     stranger = examiner(agency=AgencyFactory(code="shelbyville"))
 
     assert not queries.awaiting_examination(by=stranger).exists()
-    with pytest.raises(NotAllowed):
-        services.claim(by=stranger, search=search)
+    with pytest.raises(WrongState):
+        services.claim_next(by=stranger)
 
 
 def test_a_search_without_candidates_needs_no_examination():
@@ -94,8 +99,6 @@ def test_only_a_certified_examiner_may_claim():
 
     for person in (lapsed, unfit):
         assert not queries.awaiting_examination(by=person).exists()
-        with pytest.raises(NotAllowed):
-            services.claim(by=person, search=search)
         with pytest.raises(NotAllowed):
             services.claim_next(by=person)
     assert services.claim_next(by=examiner()).search == search
@@ -122,7 +125,7 @@ def test_what_one_gave_back_is_offered_again_after_everything_else():
 
 def test_a_finding_can_be_changed_until_one_concludes():
     search, user = finished_search(candidates=2), examiner()
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
 
     find(user, mine, candidate(search, 1), SAME, "scar at the left brow")
     find(user, mine, candidate(search, 1), DIFFERENT, "no scar after all")
@@ -140,7 +143,7 @@ def test_a_finding_can_be_changed_until_one_concludes():
 
 def test_nobody_writes_into_somebody_elses_examination():
     search, user, other = finished_search(), examiner(), examiner()
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
 
     with pytest.raises(NotAllowed):
         find(other, mine, candidate(search), SAME)
@@ -159,7 +162,7 @@ def test_nobody_writes_into_somebody_elses_examination():
 )
 def test_a_finding_that_makes_no_sense_is_refused(position: int, conclusion: str, notes: str):
     search, user = finished_search(candidates=3), examiner()
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
 
     with pytest.raises(BadInput):
         services.save_finding(by=user, examination=mine, position=position, conclusion=conclusion, notes=notes)
@@ -168,7 +171,7 @@ def test_a_finding_that_makes_no_sense_is_refused(position: int, conclusion: str
 
 def test_every_living_candidate_needs_a_finding_and_a_tombstone_needs_none():
     search, user = finished_search(candidates=3), examiner()
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
     places = {one.pk: position_of(mine, one) for one in search.candidates.all()}
     find(user, mine, candidate(search, 1), DIFFERENT)
     find(user, mine, candidate(search, 2), DIFFERENT)
@@ -185,7 +188,7 @@ def test_every_living_candidate_needs_a_finding_and_a_tombstone_needs_none():
 
 def test_a_certificate_that_lapsed_while_examining_stops_concluding_but_not_giving_back():
     search, user = finished_search(), examiner()
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
     services.exclude_remaining(by=user, examination=mine)
     expire(user)
 
@@ -193,6 +196,87 @@ def test_a_certificate_that_lapsed_while_examining_stops_concluding_but_not_givi
         services.conclude(by=user, examination=mine)
     services.release(by=user, examination=mine)
     assert queries.awaiting_examination(by=examiner()).get() == search
+
+
+def test_whoever_is_put_on_the_case_while_examining_can_only_give_back():
+    search = finished_search(candidates=2)
+    both = UserFactory(roles=[Role.INVESTIGATOR, Role.EXAMINER], certified=True)
+    mine = claim(both, search)
+    find(both, mine, candidate(search, 1), SAME)
+    probes.share(by=search.probe.submitted_by, case=search.probe.case, username=both.username)
+
+    for step in (
+        lambda: find(both, mine, candidate(search, 2), SAME),
+        lambda: services.exclude_remaining(by=both, examination=mine),
+        lambda: services.conclude(by=both, examination=mine),
+        lambda: pictures.candidate_examined(by=both, examination=mine, position=1, thumb=True),
+        lambda: pictures.probe_examined(by=both, examination=mine),
+    ):
+        with pytest.raises(NotAllowed, match="case you are on"):
+            step()
+    services.release(by=both, examination=mine)
+    assert queries.awaiting_examination(by=examiner()).get() == search
+
+
+# --- hoarding, and what nobody goes on with ------------------------------------------------------------
+
+
+def test_one_examiner_holds_three_examinations_and_no_more():
+    searches, user = [finished_search() for _ in range(5)], examiner()
+    held = [services.claim_next(by=user) for _ in range(3)]
+
+    with pytest.raises(WrongState, match="hold 3 examinations"):
+        services.claim_next(by=user)
+    services.release(by=user, examination=held[0])
+    assert services.claim_next(by=user).search == searches[3]
+
+
+def test_a_supervisor_frees_the_place_of_somebody_who_is_gone():
+    search, gone, boss = finished_search(), examiner(), supervisor()
+    mine = claim(gone, search)
+    claim(examiner(), search)
+    find(gone, mine, candidate(search), SAME)
+    User.objects.filter(pk=gone.pk).update(is_active=False)
+    third = examiner()
+    assert not queries.awaiting_examination(by=third).exists()
+
+    services.free(by=boss, examination=mine)
+
+    assert (mine.state, mine.findings.count()) == ("released", 1)
+    assert services.claim_next(by=third).search == search
+    entry = Entry.objects.get(act="examination.freed")
+    assert (entry.actor, entry.outcome, entry.object_id, entry.case) == (
+        boss.pk,
+        "done",
+        str(mine.pk),
+        search.probe.case_id,
+    )
+    assert entry.details == {"examiner": str(gone.pk)}
+    with pytest.raises(WrongState):
+        services.free(by=boss, examination=mine)
+
+
+def test_only_a_supervisor_of_the_agency_who_is_not_on_the_case_frees_what_others_hold():
+    search, user = finished_search(), UserFactory(roles=[Role.SUPERVISOR, Role.EXAMINER], certified=True)
+    mine = claim(user, search)
+    on_the_case = UserFactory(roles=[Role.SUPERVISOR, Role.INVESTIGATOR])
+    search.probe.case.members.add(on_the_case)
+    elsewhere = supervisor(agency=AgencyFactory(code="shelbyville"))
+
+    for person in (examiner(), investigator(), on_the_case, elsewhere, user):
+        assert not queries.open_to(person).exists()
+        with pytest.raises(NotAllowed):
+            services.free(by=person, examination=mine)
+    mine.refresh_from_db()
+    assert mine.state == "claimed"
+    assert queries.open_to(supervisor()).get() == mine
+
+
+def test_what_is_concluded_is_freed_by_nobody():
+    search = finished_search()
+    done = examine(examiner(), search)
+    with pytest.raises(WrongState):
+        services.free(by=supervisor(), examination=done)
 
 
 # --- what two conclusions come to -----------------------------------------------------------------------
@@ -227,7 +311,7 @@ def test_anything_else_ends_without_a_lead(first: tuple[int, ...], second: tuple
 def test_somebody_expunged_while_the_second_examines_does_not_become_a_lead():
     search, second = finished_search(), examiner()
     examine(examiner(), search, same=(1,))
-    mine = services.claim(by=second, search=search)
+    mine = claim(second, search)
     find(second, mine, candidate(search, 1), SAME)
     services.exclude_remaining(by=second, examination=mine)
     forget(candidate(search, 1))
@@ -252,7 +336,7 @@ def test_the_states_of_many_searches_come_in_three_queries(django_assert_num_que
 def test_every_step_leaves_an_entry_under_the_case_and_none_tells_the_conclusions():
     search, user, other = finished_search(candidates=2), examiner(), examiner()
     case = search.probe.case_id
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
     find(user, mine, candidate(search, 1), SAME, "tattoo")
     services.exclude_remaining(by=user, examination=mine)
     services.conclude(by=user, examination=mine)
@@ -309,7 +393,7 @@ def at_once(acts: list[Callable[[], object]]) -> list[object]:
 @pytest.mark.django_db(transaction=True)
 def test_of_fifty_who_conclude_at_once_one_wins_and_all_are_recorded():
     search, user = finished_search(candidates=2), examiner()
-    mine = services.claim(by=user, search=search)
+    mine = claim(user, search)
     services.exclude_remaining(by=user, examination=mine)
 
     def conclude() -> str:
@@ -329,19 +413,28 @@ def test_of_fifty_who_conclude_at_once_one_wins_and_all_are_recorded():
 @pytest.mark.django_db(transaction=True)
 def test_of_many_who_claim_the_last_place_at_once_one_gets_it():
     search = finished_search()
-    services.claim(by=examiner(), search=search)
+    claim(examiner(), search)
     people = [examiner() for _ in range(6)]
 
-    def claim(person: User) -> Callable[[], object]:
-        return lambda: services.claim(
-            by=User.objects.get(pk=person.pk), search=Search.objects.select_related("probe__case").get(pk=search.pk)
-        )
-
-    answers = at_once([claim(person) for person in people])
+    answers = at_once(
+        [lambda person=person: services.claim_next(by=User.objects.get(pk=person.pk)) for person in people]
+    )
 
     assert sum(isinstance(answer, Examination) for answer in answers) == 1
     assert sum(isinstance(answer, WrongState) for answer in answers) == 5
     assert search.examinations.held().count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_examiner_who_claims_many_at_once_gets_three():
+    for _ in range(6):
+        finished_search(candidates=1)
+    user = examiner()
+
+    answers = at_once([lambda: services.claim_next(by=User.objects.get(pk=user.pk))] * 6)
+
+    assert sum(isinstance(answer, Examination) for answer in answers) == 3
+    assert sum(isinstance(answer, WrongState) for answer in answers) == 3
 
 
 @pytest.mark.django_db(transaction=True)
@@ -363,7 +456,7 @@ def test_many_who_ask_for_the_next_at_once_share_the_queue_without_gaps():
 def test_two_last_conclusions_at_the_same_moment_make_one_lead():
     search, people = finished_search(candidates=2), [examiner(), examiner()]
     for person in people:
-        mine = services.claim(by=person, search=search)
+        mine = claim(person, search)
         find(person, mine, candidate(search, 1), SAME)
         services.exclude_remaining(by=person, examination=mine)
 

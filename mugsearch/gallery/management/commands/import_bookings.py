@@ -155,7 +155,7 @@ def _write(path: Path, run: ImportRun) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("w", encoding="utf-8-sig", newline="") as file:
-            file.writelines(rejects.as_csv(run.rejects.all()))
+            file.writelines(rejects.as_csv(run.rejects.select_related("held_by")))
         temporary.rename(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -1,0 +1,213 @@
+// The comparison screen, the examiner's findings: shown at once, saved in order, tried until they are.
+// Loaded before compare.js, which starts it and says in `page` which candidate is current and whose photograph is shown.
+//   POST data-save-url   position=N|remaining, conclusion, notes   (X-CSRFToken, Accept: application/json, X-Requested-With: fetch)
+//   2xx saved · 401, 3xx sign-in ended, tried again · 408, 429, 5xx, no network: tried again · other 4xx refused, {"message"} is shown
+(window.mugsearchCompare ??= {}).findings = (page) => {
+  "use strict";
+
+  const { root, $, say, items, form, radios, notes, labelOf, nextOpen, focusOnView } = page;
+  const readOnly = root.hasAttribute("data-locked");
+
+  const RETRY = [1000, 2000, 4000, 8000, 15000];
+  let waiting = new Map(); // position -> what to send, oldest first, one entry a candidate
+  let sending = null;
+  let faults = 0;
+  let refusal = "";
+  let typing = 0;
+  let unsent = false; // the form holds something newer than the queue
+
+  const csrf = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? $("input[name=csrfmiddlewaretoken]", form)?.value ?? "";
+  const unsaved = () => unsent || waiting.size > 0 || sending !== null;
+
+  function tell() {
+    const saved = $("[data-saved]");
+    const open = items.filter((item) => !item.finding || item.refused).length; // what was refused is not concluded
+    saved.classList.toggle("is-unsaved", Boolean(refusal) || (faults > 0 && unsaved()));
+    if (refusal) saved.textContent = `Not saved: ${refusal}`;
+    else if (faults > 0 && unsaved()) saved.textContent = "Not saved – retrying";
+    else if (unsaved()) saved.textContent = "Saving…";
+    else if (saved.textContent) saved.textContent = "Saved";
+    if (page.current && !page.current.finding && notes.value.trim() && !refusal && !unsaved()) saved.textContent = "Notes are saved together with a finding";
+    for (const item of items) {
+      item.element.classList.toggle("is-unsaved", Boolean(item.refused) || (faults > 0 && (waiting.has(item.position) || sending === item.position)));
+    }
+    $("[data-left]").textContent = `${items.length - open} of ${items.length} concluded`;
+    const exclude = $("[data-exclude-form] button");
+    const conclude = $("[data-conclude-form] button");
+    if (exclude) exclude.disabled = items.every((item) => item.finding);
+    if (conclude) conclude.disabled = open > 0;
+    const hint = $("[data-conclude-hint]");
+    if (hint) hint.textContent = open ? `${open} ${open === 1 ? "candidate needs" : "candidates need"} a finding first.` : "";
+  }
+
+  function mark(item) {
+    item.element.dataset.finding = item.finding;
+    $(".filmstrip__mark", item.element).textContent = radios.find((radio) => radio.value === item.finding)?.dataset.mark ?? "";
+    $("[data-finding-text]", item.element).textContent = item.finding ? `, ${labelOf(item.finding)}` : "";
+  }
+
+  /** What the form holds becomes the finding of the current candidate and is put in the queue. */
+  function commit() {
+    clearTimeout(typing);
+    if (!unsent) return;
+    unsent = false;
+    page.current.notes = notes.value;
+    if (page.current.finding) {
+      waiting.delete(page.current.position);
+      waiting.set(page.current.position, { conclusion: page.current.finding, notes: page.current.notes });
+      page.current.refused = false;
+      refusal = "";
+    }
+    pump();
+  }
+
+  function later(milliseconds) {
+    unsent = true;
+    page.current.notes = notes.value;
+    clearTimeout(typing);
+    typing = setTimeout(commit, milliseconds);
+    tell();
+  }
+
+  async function send(position, what) {
+    const body = new FormData();
+    body.set("position", position);
+    body.set("conclusion", what.conclusion);
+    body.set("notes", what.notes ?? "");
+    const response = await fetch(root.dataset.saveUrl, {
+      method: "POST",
+      body: new URLSearchParams(body),
+      redirect: "manual",
+      keepalive: true,
+      credentials: "same-origin",
+      headers: { "X-CSRFToken": csrf(), "X-Requested-With": "fetch", Accept: "application/json" },
+    });
+    if (response.ok) return "";
+    if (response.type === "opaqueredirect" || [401, 408, 425, 429].includes(response.status) || response.status >= 500) throw new Error("again");
+    const answer = await response.json().catch(() => ({}));
+    return answer.message || answer.detail || "The server refused it. Load the page again.";
+  }
+
+  async function pump() {
+    tell();
+    if (sending !== null || waiting.size === 0) return;
+    const [position, what] = waiting.entries().next().value;
+    waiting.delete(position);
+    sending = position;
+    tell();
+    try {
+      const refused = await send(position, what);
+      faults = 0;
+      if (refused) {
+        refusal = refused;
+        for (const item of items) if (item.position === position || position === "remaining") item.refused = true;
+        say(`Not saved: ${refused}`);
+      } else {
+        $("[data-saved]").textContent = "Saved";
+      }
+    } catch {
+      faults += 1;
+      if (faults === 1) say("Not saved, trying again");
+      // back to the front, unless something newer of the same candidate waits
+      if (!waiting.has(position)) waiting = new Map([[position, what], ...waiting]);
+      sending = null;
+      tell();
+      clearTimeout(pump.timer);
+      pump.timer = setTimeout(pump, RETRY[Math.min(faults, RETRY.length) - 1]);
+      return;
+    }
+    sending = null;
+    tell();
+    pump();
+  }
+
+  window.addEventListener("online", pump);
+  window.addEventListener("pageshow", () => concludeForm && delete concludeForm.dataset.sure);
+  window.addEventListener("pagehide", commit);
+  document.addEventListener("visibilitychange", () => document.hidden && commit());
+  window.addEventListener("beforeunload", (event) => {
+    commit();
+    if (unsaved() || items.some((item) => !item.finding && item.notes.trim() && item.notes !== item.element.dataset.notes)) event.preventDefault();
+  });
+
+  function conclude(value) {
+    if (readOnly) return say("This examination is concluded.");
+    if (page.shown !== page.current) return say("Wait until the photograph is shown.");
+    const radio = radios.find((one) => one.value === value);
+    radio.checked = true;
+    page.current.finding = value;
+    mark(page.current);
+    say(`Candidate ${page.current.position}: ${labelOf(value)}`);
+    later(120);
+  }
+
+  for (const radio of radios) {
+    radio.addEventListener("change", () => {
+      if (page.shown === page.current) return conclude(radio.value);
+      for (const one of radios) one.checked = one.value === page.current.finding;
+      say("Wait until the photograph is shown.");
+    });
+  }
+  notes.addEventListener("input", () => later(800));
+  notes.addEventListener("blur", commit);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    unsent = true;
+    commit();
+  });
+
+  // ------------------------------------------------------------ the two questions
+
+  const question = (name) => document.querySelector(`[data-dialog="${name}"]`);
+  const many = (count) => `${count} ${count === 1 ? "candidate" : "candidates"}`;
+
+  const excludeForm = $("[data-exclude-form]");
+  excludeForm?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    commit();
+    const dialog = question("exclude");
+    $("[data-count]", dialog).textContent = many(items.filter((item) => !item.finding).length);
+    dialog.showModal();
+  });
+  excludeForm && $("[data-yes]", question("exclude")).addEventListener("click", () => {
+    question("exclude").close();
+    for (const item of items.filter((one) => !one.finding)) {
+      item.finding = "different";
+      item.refused = false;
+      mark(item);
+    }
+    for (const radio of radios) radio.checked = radio.value === page.current.finding;
+    waiting.delete("remaining");
+    waiting.set("remaining", { conclusion: "different" });
+    refusal = "";
+    say("All remaining candidates are excluded.");
+    pump();
+    focusOnView(); // the button that opened the question is disabled now
+  });
+
+  const concludeForm = $("[data-conclude-form]");
+  concludeForm?.addEventListener("submit", (event) => {
+    if (concludeForm.dataset.sure) return;
+    event.preventDefault();
+    commit();
+    if (items.some((item) => !item.finding)) return nextOpen();
+    const dialog = question("conclude");
+    $("[data-summary]", dialog).textContent = `${radios
+      .map((radio) => [labelOf(radio.value), items.filter((item) => item.finding === radio.value).length])
+      .filter(([, count]) => count)
+      .map(([label, count]) => `${label}: ${count}`)
+      .join(" · ")}.`;
+    dialog.showModal();
+  });
+  concludeForm && $("[data-yes]", question("conclude")).addEventListener("click", async () => {
+    const until = Date.now() + 5000;
+    pump();
+    while (unsaved() && Date.now() < until) await new Promise((done) => setTimeout(done, 50));
+    question("conclude").close();
+    if (unsaved() || items.some((item) => item.refused)) return say("Not concluded: not everything is saved yet.");
+    concludeForm.dataset.sure = "yes";
+    concludeForm.requestSubmit();
+  });
+
+  return { mark, tell, commit, conclude };
+};

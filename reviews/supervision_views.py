@@ -1,0 +1,37 @@
+"""The supervisors' page: which examinations are open, who holds them since when, and freeing one that is stuck.
+
+Neither the candidates nor what was found on them is here, nor the case: whose work it is and how far, no more.
+"""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from mugsearch.accounts.access import needs, signed_in
+from mugsearch.accounts.models import Role
+from mugsearch.audit import services as audit
+from reviews import queries, services
+
+PER_PAGE = 25
+
+
+@needs(Role.SUPERVISOR)
+@require_GET
+def open_examinations(request: HttpRequest) -> HttpResponse:
+    found = queries.open_to(signed_in(request))
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    audit.record("examination.listed", by=signed_in(request), shown=[str(examination.pk) for examination in page])
+    return render(request, "reviews/open_examinations.html", {"page": page})
+
+
+@needs(Role.SUPERVISOR)
+@require_POST
+def free(request: HttpRequest, examination_id: UUID) -> HttpResponse:
+    examination = get_object_or_404(queries.open_to(signed_in(request)), pk=examination_id)
+    services.free(by=signed_in(request), examination=examination)
+    messages.success(request, "The examination is back in the queue.")
+    return redirect("open_examinations")

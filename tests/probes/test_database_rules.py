@@ -1,0 +1,72 @@
+"""What PostgreSQL refuses by itself, whoever writes: everything here goes round the services."""
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from mugsearch.probes.models import Candidate, Probe, Search
+from tests.factories import CandidateFactory, CaseFactory, PhotoFactory, ProbeFactory, SearchFactory, investigator
+from tests.reviews.test_database_rules import refused, sql
+
+pytestmark = pytest.mark.django_db
+
+TOMBSTONE: dict[str, Any] = {"person": None, "photo": None, "score": None}
+
+
+def test_nobody_is_put_in_the_place_of_a_candidate():
+    listed, other = CandidateFactory(rank=1), PhotoFactory()
+    row = Candidate.objects.filter(pk=listed.pk)
+    for change in (
+        {"photo": other, "person": other.booking.person},
+        {"score": 0.99},
+        {"rank": 2},
+        {"search": SearchFactory()},
+        {"id": other.pk},
+        {**TOMBSTONE, "forgotten_at": timezone.now(), "rank": 2},
+        {**TOMBSTONE, "forgotten_at": timezone.now(), "search": SearchFactory()},
+    ):
+        with refused("nothing else of it changes"):
+            row.update(**change)
+    listed.refresh_from_db()
+    assert listed.photo != other
+
+
+def test_a_candidate_becomes_a_tombstone_once_and_for_good():
+    listed = CandidateFactory()
+    row = Candidate.objects.filter(pk=listed.pk)
+    assert row.update(**TOMBSTONE, forgotten_at=timezone.now()) == 1
+    for change in (
+        {"photo": listed.photo, "person": listed.person, "score": 0.5, "forgotten_at": None},
+        {"forgotten_at": timezone.now()},
+    ):
+        with refused("nothing else of it changes"):
+            row.update(**change)
+
+
+def test_no_candidate_is_deleted():
+    CandidateFactory()
+    with refused("never deleted"):
+        sql("DELETE FROM probes_candidate")
+
+
+@pytest.mark.parametrize("table", ["probes_candidate", "probes_search", "probes_probe"])
+def test_no_table_that_leads_to_candidates_is_truncated(table: str):
+    with refused("deleted"):
+        sql(f"TRUNCATE {table} CASCADE")
+
+
+def test_a_probe_stays_with_its_case_and_its_submitter():
+    row = Probe.objects.filter(pk=ProbeFactory().pk)
+    for change in ({"case": CaseFactory()}, {"submitted_by": investigator()}):
+        with refused("a probe stays"):
+            row.update(**change)
+    assert row.update(state=Probe.State.FAILED) == 1
+
+
+def test_a_search_stays_with_its_probe_and_its_requester():
+    row = Search.objects.filter(pk=SearchFactory().pk)
+    for change in ({"probe": ProbeFactory()}, {"requested_by": investigator()}):
+        with refused("a search stays"):
+            row.update(**change)
+    assert row.update(state=Search.State.FAILED) == 1
