@@ -17,7 +17,7 @@ listen_addresses = ''
 unix_socket_directories = {sockets}
 unix_socket_permissions = 0700
 
-max_connections = 60
+max_connections = 150
 shared_buffers = 64MB
 max_parallel_workers_per_gather = 0
 io_method = sync

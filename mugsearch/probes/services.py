@@ -41,7 +41,9 @@ def submit(*, by: User, purpose: Purpose, image: bytes, idempotency_key: str | N
         with audit.act("probe.submitted", by=by) as act:
             require(by, Role.INVESTIGATOR)
             _check(purpose)
+            # All that takes long comes before the first lock.
             decoded = images.decode(image)
+            png = images.encode_png(decoded.pixels)
             case = _case(by, purpose.case_number)
             act.case = case.pk
             now = timezone.now()
@@ -63,7 +65,7 @@ def submit(*, by: User, purpose: Purpose, image: bytes, idempotency_key: str | N
             )
             probe.save(force_insert=True)
             vault.create_key(probe.pk)
-            vault.store_file(probe.pk, probe.pk, images.encode_png(decoded.pixels))
+            vault.store_file(probe.pk, probe.pk, png)
             act.obj = probe
             act.note(sha256=probe.sha256, offence=probe.offence, legal_basis=probe.legal_basis, source=probe.source)
             transaction.on_commit(lambda: tasks.find_faces.delay(str(probe.pk)), robust=True)
