@@ -44,7 +44,7 @@ def candidate_examined(*, by: User, examination: Examination, position: int, thu
         except BadInput as error:
             raise Http404 from error
         act.obj = candidate
-        return _photo(candidate.photo, thumb=thumb)
+        return _photo(candidate.photo, thumb=thumb, alone=True)
 
 
 def probe_of_lead(*, by: User, lead: Lead) -> bytes:
@@ -87,11 +87,12 @@ def _require_open_to(by: User, examination: Examination) -> None:
         require_fit(by, examination.search)
 
 
-def _photo(photo: Photo | None, *, thumb: bool) -> bytes:
+def _photo(photo: Photo | None, *, thumb: bool, alone: bool = False) -> bytes:
+    """`alone`: of a photograph with several faces only the enrolled one, so that nobody compares the wrong person."""
     if photo is None:
         raise Http404
     pixels = _read(photo.booking_id, photo.pk)
-    if thumb and photo.face:
+    if photo.face and (thumb or (alone and len(photo.faces) > 1)):
         x, y, width, height = photo.face["box"]
         pixels = images.crop(pixels, (x, y, width, height), 0.5)
     return _jpeg(pixels, THUMB if thumb else FULL)

@@ -321,3 +321,22 @@ def test_a_long_list_of_concluded_examinations_has_pages(page: Page):
         examine(user, finished_search(candidates=1))
     assert "1–25 of 26" in page(user).get("/reviews/").text
     assert "26–26 of 26" in page(user).get("/reviews/?page=2").text
+
+
+def test_of_a_photograph_with_several_faces_the_examiner_sees_the_enrolled_one(page, fake_encoder):
+    from mugsearch.engine import images
+    from mugsearch.gallery.models import Photo
+    from mugsearch.vault import services as vault
+    from tests.fakes import synthetic_photo
+
+    search, user = finished_search(candidates=1), examiner()
+    photo = search.candidates.get().photo
+    pixels = images.decode(synthetic_photo(1, faces=2, size=(640, 320))).pixels
+    faces = [face.to_dict() for face in fake_encoder.faces(pixels)]
+    Photo.objects.filter(pk=photo.pk).update(faces=faces, face=faces[1])
+    vault.create_key(photo.booking_id)
+    vault.store_file(photo.booking_id, photo.pk, images.encode_png(pixels))
+    mine = claim(user, search)
+    sent = page(user).get(f"/reviews/{mine.pk}/candidates/1.jpg?size=full").content
+    assert len(fake_encoder.faces(pixels)) == 2
+    assert images.decode(sent).pixels.shape[1] < pixels.shape[1]
