@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework.exceptions import NotAcceptable, ParseError
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -41,6 +41,8 @@ class SizeMiddleware:
             length = 0  # the server has read none then
         if length > self._limit(request):
             message = f"What was sent is too large: {length / 2**20:.0f} MB."
+            if request.path.startswith("/api/"):
+                return JsonResponse({"code": "too_large", "detail": message}, status=413)
             return render(request, "refused.html", {"message": message, "status": 413}, status=413)
         return self.get_response(request)
 

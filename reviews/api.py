@@ -146,6 +146,8 @@ class OneExamination(APIView):
     def get(self, request: Request, pk: UUID) -> Response:
         """An examination of yours: the candidates in your order, and what you found."""
         mine = _mine(request, pk)
+        if mine.state == Examination.State.CLAIMED:
+            services.require_fit(signed_in(request), mine.search)
         audit.record("examination.viewed", by=signed_in(request), obj=mine, case=mine.search.probe.case_id)
         return _sheet(request, mine)
 

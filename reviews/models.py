@@ -34,7 +34,9 @@ class ExaminationQuerySet(models.QuerySet["Examination"]):
         if not supervisor.has_role(Role.SUPERVISOR):
             return self.none()
         agency = self.filter(state=Examination.State.CLAIMED, search__probe__case__agency=supervisor.agency_id)
-        return agency.exclude(examiner=supervisor).exclude(search__probe__case__members=supervisor)
+        # Nor of a search they examine or examined: who holds the other place is not for them to know or to free.
+        examined = Search.objects.filter(examinations__examiner=supervisor)
+        return agency.exclude(search__in=examined).exclude(search__probe__case__members=supervisor)
 
     def held(self) -> "ExaminationQuerySet":
         """Those that take one of a search's places: claimed or concluded."""

@@ -48,6 +48,7 @@ def claim_next(*, by: User) -> Examination:
 def save_finding(*, by: User, examination: Examination, position: int, conclusion: str, notes: str = "") -> Finding:
     """What one concluded on the candidate at this position of one's own order. May be changed until one concludes."""
     with audit.act("finding.saved", by=by, obj=examination, case=_case_of(examination)) as act:
+        locks.writing()  # before the chain: at the commit PostgreSQL looks at the candidate, which a purge may hold
         mine = _claimed(by, examination)
         candidate = candidate_at(mine, position)
         act.note(candidate=str(candidate.pk))
@@ -68,6 +69,7 @@ def save_finding(*, by: User, examination: Examination, position: int, conclusio
 def exclude_remaining(*, by: User, examination: Examination) -> int:
     """Different people, for every candidate without a finding. Returns for how many."""
     with audit.act("finding.rest-excluded", by=by, obj=examination, case=_case_of(examination)) as act:
+        locks.writing()
         mine = _claimed(by, examination)
         remaining = list(_remaining(mine))
         Finding.objects.bulk_create(

@@ -23,6 +23,6 @@ class Recorded:
         return response
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        audit.record(f"{self.thing}.viewed", by=request.user, obj=self.get_object())  # type: ignore[attr-defined]
         response: Response = super().retrieve(request, *args, **kwargs)  # type: ignore[misc]  # the generic view's
-        audit.record(f"{self.thing}.viewed", by=request.user, shown=str(kwargs["pk"]))
         return response

@@ -170,7 +170,12 @@ class Manifest:
                 disposition=_text(values, "disposition"),
             )
         except _Wrong as wrong:
-            return BadRow(line, legible(values["photo"], 300), legible(values["booking_number"], 64), str(wrong))
+            try:
+                number = _number(values, "booking_number")
+            except _Wrong:
+                # Nobody can tell whether that booking was expunged, so nothing of the row is kept but its line.
+                return BadRow(line, "", "", str(wrong))
+            return BadRow(line, legible(values["photo"], 300), number, str(wrong))
 
 
 def read(data: bytes) -> Manifest:

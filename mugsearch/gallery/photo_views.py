@@ -43,8 +43,7 @@ def photo(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     found = get_object_or_404(Photo.objects.visible_to(user).select_related("booking__person"), pk=photo_id)
     undecided = found.state == Photo.State.WAITING and found.face is None
     being_enrolled = found.state == Photo.State.WAITING and not undecided
-    if not (being_enrolled and request.headers.get("HX-Request")):
-        audit.record("photo.viewed", by=user, obj=found)
+    audit.record("photo.viewed", by=user, obj=found)
     following = queries.next_undecided(user, after=found)
     left = Photo.objects.visible_to(user).undecided().count()
     context = {

@@ -112,22 +112,29 @@ def remove(run_id: UUID) -> None:
 def present() -> list[str]:
     """The uploads on disk now, each the id of a run that is there or about to be."""
     root = Path(settings.STAGING)
-    return sorted(folder.name for folder in root.iterdir()) if root.is_dir() else []
+    # Not what else may lie there, such as lost+found.
+    return sorted(folder.name for folder in root.iterdir() if _is_run(folder.name)) if root.is_dir() else []
 
 
 def sweep() -> None:
     """Remove uploads whose run has ended, or which never became a run because their process died."""
     root = Path(settings.STAGING)
     for folder in root.iterdir() if root.is_dir() else ():
-        try:
-            run_id = UUID(folder.name)
-        except ValueError:
+        if not _is_run(folder.name):
             continue
+        run_id = UUID(folder.name)
         run = ImportRun.objects.filter(pk=run_id).first()
         ended = run is not None and run.state in (ImportRun.State.DONE, ImportRun.State.FAILED)
         old = timezone.now().timestamp() - folder.stat().st_mtime > _ABANDONED_AFTER.total_seconds()
         if ended or (run is None and old):
             remove(run_id)
+
+
+def _is_run(name: str) -> bool:
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False
 
 
 def _folder(run_id: UUID) -> Path:

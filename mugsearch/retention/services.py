@@ -36,7 +36,8 @@ def request_expungement(*, by: User, booking: Booking, order_number: str, reason
         require(by, Role.RECORDS)
         # An erasure under way ends first: otherwise a request could bring its booking number back.
         locks.writing()
-        current = Booking.objects.visible_to(by).filter(pk=booking.pk).select_related("person").first()
+        here = Booking.objects.visible_to(by).filter(pk=booking.pk).select_related("person")
+        current = here.select_for_update(no_key=True, of=("self",)).first()  # two requests wait for each other
         if current is None:
             raise WrongState("This booking is not here any more; it may have been expunged.")
         order_number, reason = _line(order_number), _line(reason)
@@ -113,8 +114,9 @@ def _line(text: str) -> str:
 def _refuse_naming(booking: Booking, text: str) -> None:
     """The order outlives the booking and goes on the certificate, so it may not say whose booking it was."""
     person = booking.person
-    # Of somebody recorded without a family name the given names are what names them.
-    names = _words(person.family_name) or _words(person.given_names)
+    # Short given names are ordinary words too often ("An", "Jo"), unless they are all there is.
+    given = _words(person.given_names)
+    names = _words(person.family_name) | {word for word in given if len(word) > 2 or not person.family_name}
     if said := names & _words(text):
         raise BadInput(
             f"Leave out the person's name, also where it is an ordinary word (“{min(said)}”): "
@@ -125,8 +127,10 @@ def _refuse_naming(booking: Booking, text: str) -> None:
 
 
 def _words(text: str) -> set[str]:
-    """Words of two letters and more, without capitals and accents."""
-    return {word for word in re.findall(r"[^\W\d_]+", _folded(text)) if len(word) > 1}
+    """Words of two letters and more, without capitals and accents; O'Brien is obrien."""
+    joined = re.sub(r"(?<=\w)['’‐-](?=[^\W\d])", "", _folded(text))
+    found = re.findall(r"[^\W\d_]+", f"{joined} {_folded(text)}")
+    return {word for word in found if len(word) > 1}
 
 
 def _mentions(text: str, number: str) -> bool:

@@ -148,11 +148,19 @@ def test_nothing_is_kept_of_a_line_whose_columns_are_out_of_place() -> None:
 
 
 def test_what_is_kept_of_a_bad_line_can_be_stored_and_shown() -> None:
-    (bad,) = rows(f"{HEADER}\na\0{'b' * 400},P,B\x07\n")
+    (bad,) = rows(f"{HEADER}\na\0{'b' * 400},P,B\n")
     assert isinstance(bad, BadRow)
     assert "\0" not in bad.photo
     assert len(bad.photo) == 300
-    assert bad.booking_number == "B�"
+    assert bad.booking_number == "B"
+
+
+def test_nothing_is_kept_of_a_line_whose_booking_nobody_can_tell() -> None:
+    """It might be one that was expunged."""
+    for number in ("", "B\x07", "B-\u00ad1"):
+        (bad,) = rows(f"{HEADER}\nB_DOE.jpg,P,{number}\n")
+        assert isinstance(bad, BadRow)
+        assert (bad.photo, bad.booking_number) == ("", "")
 
 
 def test_a_cell_larger_than_any_real_one_does_not_stop_the_rest() -> None:

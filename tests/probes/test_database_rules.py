@@ -65,8 +65,11 @@ def test_a_probe_stays_with_its_case_and_its_submitter():
 
 
 def test_a_search_stays_with_its_probe_and_its_requester():
-    row = Search.objects.filter(pk=SearchFactory().pk)
-    for change in ({"probe": ProbeFactory()}, {"requested_by": investigator()}):
+    row = Search.objects.filter(pk=SearchFactory(state=Search.State.RUNNING).pk)
+    for change in ({"probe": ProbeFactory()}, {"requested_by": investigator()}, {"face": 1}, {"list_size": 50}):
         with refused("a search stays"):
             row.update(**change)
-    assert row.update(state=Search.State.FAILED) == 1
+    assert row.update(state=Search.State.DONE) == 1
+    for change in ({"gallery_size": 1}, {"state": Search.State.QUEUED}):
+        with refused("a finished one stays"):
+            row.update(**change)

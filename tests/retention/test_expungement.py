@@ -147,6 +147,7 @@ def test_there_is_one_open_order_per_booking_and_a_withdrawn_one_makes_room() ->
         {"reason": "\n\t"},
         {"reason": "x" * 501},
         {"reason": "Ines Garland was acquitted"},
+        {"reason": "dismissed for Ines"},
         {"reason": "GARLAND, Maria Ines: acquitted"},
         {"reason": "Gárland's acquittal"},
         {"order_number": "Garland", "reason": "dismissed"},
@@ -164,7 +165,7 @@ def test_an_order_has_a_number_and_a_reason_and_names_nobody(words: dict[str, st
     with pytest.raises(BadInput):
         requested(booking, **words)
     assert not ExpungementOrder.objects.exists()
-    requested(booking, order_number="24-00010", reason="Ines' order, the garlands shop case")
+    requested(booking, order_number="24-00010", reason="The order, the garlands shop case")
 
 
 def test_a_family_name_of_several_words_is_refused_by_any_of_them_and_an_ordinary_word_is_named() -> None:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from mugsearch.accounts.models import Role, User
+from mugsearch.accounts.models import Role, RoleGrant, User
 from mugsearch.audit.models import Entry
+from mugsearch.errors import NotAllowed
+from reviews import services
 from reviews.models import Examination
 from tests.factories import UserFactory, auditor, examiner, investigator
 from tests.reviews.arrange import SAME, candidate, claim, find, finished_search
@@ -90,3 +92,16 @@ def test_the_page_is_where_a_supervisors_work_begins(page: Page, boss: User):
     landed = page(boss).get("/", follow=True)
     assert landed.redirect_chain[-1][0] == "/reviews/open"
     assert ">Open examinations<" in landed.text
+
+
+def test_a_supervisor_who_examines_a_search_sees_and_frees_nothing_of_the_other_place():
+    search, both = finished_search(candidates=2), examiner()
+    RoleGrant.objects.create(user=both, role=Role.SUPERVISOR)
+    both.refresh_from_db()
+    claim(both, search)
+    other = claim(examiner(), search)
+    assert not Examination.objects.open_to(both).exists()
+    with pytest.raises(NotAllowed):
+        services.free(by=both, examination=other)
+    other.refresh_from_db()
+    assert other.state == Examination.State.CLAIMED

@@ -28,8 +28,9 @@ CREATE TRIGGER probes_probe_stays BEFORE UPDATE ON probes_probe FOR EACH ROW
     WHEN ((NEW.id, NEW.case_id, NEW.submitted_by_id) IS DISTINCT FROM (OLD.id, OLD.case_id, OLD.submitted_by_id))
     EXECUTE FUNCTION probes_refuse('a probe stays that of its case and of who submitted it');
 CREATE TRIGGER probes_search_stays BEFORE UPDATE ON probes_search FOR EACH ROW
-    WHEN ((NEW.id, NEW.probe_id, NEW.requested_by_id) IS DISTINCT FROM (OLD.id, OLD.probe_id, OLD.requested_by_id))
-    EXECUTE FUNCTION probes_refuse('a search stays that of its probe and of who requested it');
+    WHEN (OLD.state = 'done' OR (NEW.id, NEW.probe_id, NEW.requested_by_id, NEW.face, NEW.list_size)
+        IS DISTINCT FROM (OLD.id, OLD.probe_id, OLD.requested_by_id, OLD.face, OLD.list_size))
+    EXECUTE FUNCTION probes_refuse('a search stays what was asked for, and a finished one stays as it is');
 """
 BACKWARD = """
 DROP TRIGGER probes_search_stays ON probes_search;
