@@ -39,6 +39,7 @@ def cases(request: HttpRequest) -> HttpResponse:
         latest=Max("probes__submitted_at"),
     ).order_by("-latest", "-created_at")
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    audit.record("case.listed", by=signed_in(request), shown=[str(case.pk) for case in page])
     return render(request, "reviews/cases.html", {"page": page, "typed": form["number"].value() or ""})
 
 

@@ -12,6 +12,7 @@ from mugsearch.gallery.models import Booking, Photo
 from mugsearch.probes.models import Probe
 from mugsearch.retention.models import ExpungementOrder
 from mugsearch.vault import services as vault
+from mugsearch.vault.durable import overwrite
 
 logger = logging.getLogger(__name__)
 
@@ -72,4 +73,5 @@ def _remove_uploads(before: float) -> None:
     """What a killed web process left of requests it was receiving."""
     for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*"):
         if path.is_file() and path.stat().st_mtime < before:
+            overwrite(path)
             path.unlink()

@@ -369,3 +369,11 @@ def test_every_act_is_one_entry_that_names_nobody() -> None:
     expunged = Entry.objects.get(act="booking.expunged")
     assert expunged.details["photos"] == 2
     assert UUID(expunged.details["booking"]) == life.booking.pk
+
+
+def test_a_court_s_own_short_words_in_an_order_number_name_nobody() -> None:
+    booking = enrol(1).booking
+    Person.objects.filter(pk=booking.person_id).update(family_name="Cv", given_names="Jo")
+    with pytest.raises(BadInput):
+        requested(booking, reason="dismissed for cv")
+    requested(booking, order_number="26-CV-0417", reason="dismissed")
