@@ -18,6 +18,7 @@ import faiss
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mugsearch.durable import fsync_folder, shred
 from mugsearch.errors import MugsearchError
 
 # One query runs on one core anyway, and OpenMP's busy waiting costs 28 times on a busy machine (SEARCH.md, 0.4).
@@ -206,9 +207,9 @@ class FaceIndex:
         if target.exists():
             os.link(target, old)  # the name goes to the new file at once, the old bytes stay within reach
         fresh.replace(target)
-        _sync(folder)
-        _shred(old)
-        _sync(folder)
+        fsync_folder(folder)
+        shred(old)
+        fsync_folder(folder)
 
     @classmethod
     def load(cls, folder: Path, *, encoder: str, dimension: int) -> Self:
@@ -240,15 +241,15 @@ class FaceIndex:
     def clear_leftovers(folder: Path) -> None:
         """Zero and remove what a `save` that was killed has left beside the index."""
         for name in (f"{FILE}.new", f"{FILE}.old"):
-            _shred(folder / name)
+            shred(folder / name)
 
     @classmethod
     def erase(cls, folder: Path) -> None:
         """Zero and remove a saved index that is of no more use, and its folder."""
-        _shred(folder / FILE)
+        shred(folder / FILE)
         cls.clear_leftovers(folder)
         folder.rmdir()
-        _sync(folder.parent)
+        fsync_folder(folder.parent)
 
     def _grow(self, rows: NDArray[np.float32]) -> None:
         """Append rows. FAISS would move to larger memory now and then and free the old block unwiped, so the
@@ -287,24 +288,3 @@ def _require_unit(rows: NDArray[np.float32]) -> None:
     norms = np.linalg.norm(rows.astype(np.float64), axis=1)
     if not np.isfinite(rows).all() or (np.abs(norms - 1.0) > _NORM_TOLERANCE).any():
         raise ValueError("vectors are finite and of norm 1")
-
-
-def _shred(file: Path) -> None:
-    try:
-        with file.open("r+b") as stream:
-            left = os.fstat(stream.fileno()).st_size
-            while left > 0:
-                left -= stream.write(bytes(min(left, 2**20)))
-            stream.flush()
-            os.fsync(stream.fileno())
-    except FileNotFoundError:
-        return
-    file.unlink()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,14 +17,13 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
+from mugsearch.durable import fsync_folder, overwrite
 from mugsearch.errors import BadInput, Unavailable
 from mugsearch.gallery import manifest, sources
 from mugsearch.gallery.models import ImportRun
-from mugsearch.vault.durable import fsync_folder
 
 MOST_ZIP_BYTES = 2 * 2**30
 MOST_FILES = 1000
-_BLOCK = 2**20
 # An upload is staged within one request; a folder without a run that is older belongs to a process that died.
 _ABANDONED_AFTER = timedelta(hours=6)
 
@@ -105,7 +104,7 @@ def remove(run_id: UUID) -> None:
     folder = _folder(run_id)
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
-            _overwrite(path)
+            overwrite(path)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -150,13 +149,4 @@ def _write(path: Path, blocks: Iterable[bytes]) -> None:
         for block in blocks:
             file.write(block)
         file.flush()
-        os.fsync(file.fileno())
-
-
-def _overwrite(path: Path) -> None:
-    """Block by block, because an upload may be larger than the memory."""
-    left = path.stat().st_size
-    with path.open("r+b", buffering=0) as file:
-        while left > 0:
-            left -= file.write(bytes(min(_BLOCK, left)))
         os.fsync(file.fileno())

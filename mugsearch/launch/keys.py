@@ -8,6 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
+from mugsearch.durable import fsync_folder
 from mugsearch.launch import CannotStart
 from mugsearch.launch.places import Places, owned
 
@@ -45,8 +46,4 @@ def _write_once(path: Path, text: str) -> None:
         pass
     finally:
         draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    fsync_folder(path.parent)

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from mugsearch.durable import fsync_folder
 from mugsearch.launch import CannotStart, postgres_files
 from mugsearch.launch.held import Held
 from mugsearch.launch.places import owned
@@ -119,7 +120,7 @@ class EmbeddedPostgres:
         if name_giver:
             postgres_files.give(draft, _spare_user())
         draft.rename(self.data)
-        postgres_files.sync_folder(self.home)
+        fsync_folder(self.home)
 
     def _check_version(self) -> None:
         has = (self.data / "PG_VERSION").read_text().strip()

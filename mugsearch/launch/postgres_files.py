@@ -103,15 +103,6 @@ def closed_to_others(path: Path) -> bool:
     return any(not folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents))
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes a rename in ``folder`` outlast a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _write(path: Path, text: str) -> Path:
     path.write_text(text)
     path.chmod(0o644)

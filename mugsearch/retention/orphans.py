@@ -8,11 +8,11 @@ from uuid import UUID
 from django.conf import settings
 
 from mugsearch.audit import services as audit
+from mugsearch.durable import shred
 from mugsearch.gallery.models import Booking, Photo
 from mugsearch.probes.models import Probe
 from mugsearch.retention.models import ExpungementOrder
 from mugsearch.vault import services as vault
-from mugsearch.vault.durable import overwrite
 
 logger = logging.getLogger(__name__)
 
@@ -73,5 +73,4 @@ def _remove_uploads(before: float) -> None:
     """What a killed web process left of requests it was receiving."""
     for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*"):
         if path.is_file() and path.stat().st_mtime < before:
-            overwrite(path)
-            path.unlink()
+            shred(path)

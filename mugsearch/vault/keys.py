@@ -12,8 +12,8 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from mugsearch.durable import fsync_folder, shred, write
 from mugsearch.errors import Unavailable
-from mugsearch.vault.durable import fsync_folder, overwrite, write
 
 NONCE = 12  # bytes, as NIST SP 800-38D recommends for GCM
 
@@ -59,9 +59,7 @@ class KeyStore:
     def destroy(self, owner: UUID) -> None:
         """After this returns no key of `owner` can be read. Doing it twice is no error: a purge may resume."""
         path = self.path(owner)
-        if path.exists():
-            overwrite(path)
-            path.unlink()
+        shred(path)
         if path.parent.exists():
             fsync_folder(path.parent)
         if path.exists():

@@ -14,8 +14,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
+from mugsearch.durable import fsync_folder, shred, write
 from mugsearch.errors import Unavailable
-from mugsearch.vault.durable import fsync_folder, overwrite, write
 from mugsearch.vault.keys import NONCE, KeyDestroyed, KeyStore
 
 __all__ = [
@@ -85,9 +85,7 @@ def read_file(owner: UUID, name: UUID) -> bytes:
 def remove_file(name: UUID) -> None:
     """Overwritten, then unlinked; durable when it returns. Doing it twice is no error: a purge may resume."""
     path = _path(name)
-    if path.exists():
-        overwrite(path)
-        path.unlink()
+    shred(path)
     if path.parent.exists():
         fsync_folder(path.parent)
 
@@ -116,8 +114,7 @@ def remove_unfinished(before: float) -> int:
     folders = (Path(settings.VAULT_FILES), Path(settings.VAULT_KEYS))
     left = [path for folder in folders for path in folder.glob("??/*.part") if path.stat().st_mtime < before]
     for path in left:
-        overwrite(path)
-        path.unlink()
+        shred(path)
     return len(left)
 
 

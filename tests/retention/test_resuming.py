@@ -84,7 +84,7 @@ KILLS = [
     (erasing, "check_uploads", "before", 1),
     (erasing, "_record", "after", 4),
     (live, "forget", "before", 1),
-    (index, "_sync", "before", 1),  # the new index has the name, the old one with the vectors lies beside it
+    (index, "fsync_folder", "before", 1),  # the new index has the name, the old one with the vectors lies beside it
     (live, "forget", "after", 1),
     (erasing, "_record", "before", 5),
     (erasing, "_record", "after", 5),

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
+from mugsearch import durable
 from mugsearch.errors import Unavailable
-from mugsearch.vault import durable
 from mugsearch.vault import services as vault
 from mugsearch.vault.keys import KeyDestroyed, KeyStore
 
@@ -113,7 +113,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_no_half_file(owner, monkeypatch
 def test_what_store_file_acknowledged_survives_a_kill(tmp_path):
     """A process writes and is killed with SIGKILL right after the acknowledgement; the file is whole."""
     script = (
-        "import os, sys; from pathlib import Path; from mugsearch.vault.durable import write;"
+        "import os, sys; from pathlib import Path; from mugsearch.durable import write;"
         "write(Path(sys.argv[1]), b'x' * 100_000); print('done', flush=True); os.kill(os.getpid(), 9)"
     )
     target = tmp_path / "deep" / "file"

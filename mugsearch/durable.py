@@ -1,9 +1,11 @@
-"""Writing files so that they are whole and on disk, or not there at all."""
+"""Files that are whole and on disk, or not there at all; and bytes that are gone when we say so. For every room."""
 
 import os
 from pathlib import Path
 
 from mugsearch.errors import Unavailable
+
+_BLOCK = 2**20  # bytes; a file may be larger than the memory
 
 
 def write(path: Path, data: bytes) -> None:
@@ -26,15 +28,28 @@ def write(path: Path, data: bytes) -> None:
 
 def overwrite(path: Path) -> None:
     """Put zeros over a file's bytes in place, durably, and prove it by reading back."""
-    size = path.stat().st_size
     with path.open("r+b", buffering=0) as file:
-        file.write(bytes(size))
+        left = os.fstat(file.fileno()).st_size
+        while left > 0:
+            left -= file.write(bytes(min(_BLOCK, left)))
         os.fsync(file.fileno())
-    if any(path.read_bytes()):
-        raise Unavailable("A file still holds its old bytes after it was overwritten.")
+        file.seek(0)
+        while block := file.read(_BLOCK):
+            if any(block):
+                raise Unavailable("A file still holds its old bytes after it was overwritten.")
+
+
+def shred(path: Path) -> None:
+    """Overwrite and unlink. Doing it twice is no error: whoever erases may have been killed before."""
+    try:
+        overwrite(path)
+    except FileNotFoundError:
+        return
+    path.unlink()
 
 
 def fsync_folder(folder: Path) -> None:
+    """Makes a new name, a rename or an unlinking in `folder` outlast a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
