@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from mugsearch.accounts.models import Role, User
+from mugsearch.accounts.services import require
 from mugsearch.audit import services as audit
 from mugsearch.errors import NotAllowed
 
@@ -50,7 +51,8 @@ def signed_in(request: HttpRequest | Request) -> User:
 
 
 def _check(user: User, roles: tuple[Role, ...], view: str) -> None:
-    if not user.has_role(*roles):
-        audit.refuse("page.opened", by=user, reason="not_allowed", view=view)
-        names = " or ".join(role.label.lower() for role in roles)
-        raise NotAllowed(f"This is for the role {names}.")
+    try:
+        require(user, *roles)
+    except NotAllowed as error:
+        audit.refuse("page.opened", by=user, reason=error.code, view=view)
+        raise

@@ -16,7 +16,7 @@ from mugsearch.accounts.models import Role
 from mugsearch.audit.models import Entry, Outcome
 from mugsearch.audit.verify import Head
 from mugsearch.auditing import queries, services, views
-from mugsearch.auditing.export import CONTENT_TYPES
+from mugsearch.auditing.export import COLUMNS, CONTENT_TYPES
 from mugsearch.errors import BadInput
 
 PAGE_SIZE, LARGEST_PAGE = 50, 500
@@ -25,20 +25,7 @@ PAGE_SIZE, LARGEST_PAGE = 50, 500
 class EntrySerializer(serializers.ModelSerializer[Entry]):
     class Meta:
         model = Entry
-        fields = (
-            "number",
-            "at",
-            "actor",
-            "address",
-            "act",
-            "outcome",
-            "object_type",
-            "object_id",
-            "case",
-            "details",
-            "previous",
-            "digest",
-        )
+        fields = COLUMNS
         read_only_fields = fields
 
 
@@ -53,7 +40,7 @@ class CanonicalSerializer(EntrySerializer):
     canonical = serializers.SerializerMethodField(help_text="What the digest is taken over (SHA-256, UTF-8).")
 
     class Meta(EntrySerializer.Meta):
-        fields = (*EntrySerializer.Meta.fields, "canonical")  # type: ignore[assignment]
+        fields = (*COLUMNS, "canonical")  # type: ignore[assignment]
         read_only_fields = fields  # type: ignore[assignment]
 
     def get_canonical(self, entry: Entry) -> str:

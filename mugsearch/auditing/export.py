@@ -1,10 +1,11 @@
 """The record as a file. It holds the ids that are in the record, not the names that the pages show for them."""
 
-import csv
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
+from mugsearch import spreadsheet
 from mugsearch.audit.models import Entry, EntryQuerySet
 
 COLUMNS = (
@@ -41,22 +42,10 @@ def _json_lines(entries: Iterator[Entry]) -> Iterator[bytes]:
         yield json.dumps(as_dict(entry), ensure_ascii=False).encode() + b"\n"
 
 
-class _Lines:
-    """What csv.writer wants of a file; write returns the line."""
-
-    def write(self, line: str) -> bytes:
-        return line.encode()
-
-
 def _csv(entries: Iterator[Entry]) -> Iterator[bytes]:
-    writer: Any = csv.writer(_Lines())
-    yield writer.writerow(COLUMNS)
-    for entry in entries:
-        yield writer.writerow([_cell(value) for value in as_dict(entry).values()])
+    rows = ([_cell(value) for value in as_dict(entry).values()] for entry in entries)
+    return (line.encode() for line in spreadsheet.lines(chain([COLUMNS], rows)))
 
 
 def _cell(value: object) -> str:
-    """A spreadsheet must not take the cell for a formula."""
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else "" if value is None else str(value)
-    text = text.replace("\x00", "")
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else "" if value is None else str(value)

@@ -13,7 +13,7 @@ from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role, User
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, WrongState
-from mugsearch.gallery import queries, services
+from mugsearch.gallery import faces, queries, services
 from mugsearch.gallery.forms import PickForm, RefuseForm
 from mugsearch.gallery.models import Photo
 
@@ -106,25 +106,6 @@ def _decide(
 
 
 def shown_faces(photo: Photo) -> list[dict[str, Any]]:
-    """What partials/face_picker.html draws."""
-    faces = []
-    for position, face in enumerate(photo.faces):
-        x, y, width, height = face["box"]
-        quality = face.get("quality") or {"score": 0, "reasons": []}
-        score = quality["score"]
-        grade, word = ("good", "Good") if score >= 70 else ("fair", "Fair") if score >= 40 else ("poor", "Poor")
-        faces.append(
-            {
-                "value": position,
-                "number": position + 1,
-                "x": round(x),
-                "y": round(y),
-                "width": round(width),
-                "height": round(height),
-                "chosen": photo.face is not None and photo.face["box"] == face["box"],
-                "grade": grade,
-                "grade_label": f"{word}: {score} of 100",
-                "reasons": [reason["sentence"] for reason in quality["reasons"]],
-            }
-        )
-    return faces
+    none = {"score": 0, "reasons": []}
+    found = ((face["box"], face.get("quality") or none) for face in photo.faces)
+    return faces.for_picker(found, chosen=photo.face["box"] if photo.face else None)

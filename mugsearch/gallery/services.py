@@ -13,7 +13,7 @@ from mugsearch.accounts.services import require
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, NotAllowed, WrongState
 from mugsearch.gallery import locks, manifest, staging, tasks
-from mugsearch.gallery.models import Booking, ImportRun, Person, Photo
+from mugsearch.gallery.models import Booking, BookingQuerySet, ImportRun, Person, PersonQuerySet, Photo
 
 PERSON_FIELDS = ("family_name", "given_names", "date_of_birth", "sex")
 BOOKING_FIELDS = ("booked_on", "height_in", "weight_lb", "charge", "disposition")
@@ -98,9 +98,7 @@ def edit_person(
         if sex not in ("", *manifest.SEXES.values()):
             raise BadInput("Sex has to be M, F, X or U, or not recorded.")
         _not_in_the_future("date of birth", date_of_birth)
-        locks.writing()
-        changed = _changed(Person.objects.select_for_update(no_key=True).filter(pk=person.pk).first(), values)
-        Person.objects.filter(pk=person.pk).update(**{name: values[name] for name in changed})
+        changed = _correct(Person.objects.filter(pk=person.pk), values)
         act.note(fields=changed)
     person.refresh_from_db()
     return changed
@@ -122,18 +120,21 @@ def edit_booking(
     with audit.act("booking.edited", by=by, obj=booking) as act:
         require(by, Role.RECORDS)
         _not_in_the_future("day of the booking", booked_on)
-        locks.writing()
-        changed = _changed(Booking.objects.select_for_update(no_key=True).filter(pk=booking.pk).first(), values)
-        Booking.objects.filter(pk=booking.pk).update(**{name: values[name] for name in changed})
+        changed = _correct(Booking.objects.filter(pk=booking.pk), values)
         act.note(fields=changed)
     booking.refresh_from_db()
     return changed
 
 
-def _changed(record: Person | Booking | None, values: dict[str, Any]) -> list[str]:
+def _correct(row: PersonQuerySet | BookingQuerySet, values: dict[str, Any]) -> list[str]:
+    """Write what differs; the names of those fields."""
+    locks.writing()
+    record = row.select_for_update(no_key=True).first()  # no_key: a search that lists the person may go on
     if record is None:
         raise WrongState("This record does not exist any more.")
-    return [name for name, value in values.items() if getattr(record, name) != value]
+    changed = [name for name, value in values.items() if getattr(record, name) != value]
+    row.update(**{name: values[name] for name in changed})
+    return changed
 
 
 def _not_in_the_future(what: str, date: datetime.date | None) -> None:

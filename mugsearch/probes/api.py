@@ -23,9 +23,7 @@ from mugsearch.errors import BadInput
 from mugsearch.probes import services
 from mugsearch.probes.models import Case, Probe, Search
 from mugsearch.probes.services import Purpose
-from mugsearch.probes.views import VIEW_SIDE
-from mugsearch.vault import services as vault
-from mugsearch.vault.responses import image
+from mugsearch.probes.views import probe_image_for
 
 INVESTIGATOR = [role_permission(Role.INVESTIGATOR)]
 
@@ -198,10 +196,7 @@ class ProbeImage(APIView):
     @extend_schema(responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         """The probe image, upright, at most 1600 pixels on its longer side."""
-        probe = get_object_or_404(Probe.objects.visible_to(signed_in(request)), pk=pk)
-        audit.record("probe.viewed", by=signed_in(request), obj=probe, case=probe.case_id, image=True)
-        pixels = images.read_png(vault.read_file(probe.pk, probe.pk))
-        return image(images.view_jpeg(pixels, max_side=VIEW_SIDE))
+        return probe_image_for(signed_in(request), pk)
 
 
 class ProbeSearches(APIView):

@@ -9,10 +9,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from mugsearch.accounts.access import needs, signed_in
-from mugsearch.accounts.models import Role
+from mugsearch.accounts.models import Role, User
 from mugsearch.audit import services as audit
 from mugsearch.engine import images
 from mugsearch.errors import BadInput, MugsearchError, NotAllowed, Unavailable
+from mugsearch.gallery import faces
 from mugsearch.probes import policy, services
 from mugsearch.probes.forms import NewProbeForm, SearchForm, ShareForm
 from mugsearch.probes.models import Case, Probe
@@ -70,35 +71,20 @@ def probe(request: HttpRequest, probe_id: UUID) -> HttpResponse:
 
 
 def _faces(probe: Probe) -> list[dict[str, Any]]:
-    """What partials/face_picker.html draws."""
-    faces = []
-    for position, found in enumerate(probe.faces):
-        x, y, width, height = found["face"]["box"]
-        quality = found["quality"]
-        score = quality["score"]
-        grade, word = ("good", "Good") if score >= 70 else ("fair", "Fair") if score >= 40 else ("poor", "Poor")
-        faces.append(
-            {
-                "value": position,
-                "number": position + 1,
-                "x": round(x),
-                "y": round(y),
-                "width": round(width),
-                "height": round(height),
-                "chosen": position == 0 and len(probe.faces) == 1,
-                "grade": grade,
-                "grade_label": f"{word}: {score} of 100",
-                "reasons": [reason["sentence"] for reason in quality["reasons"]],
-            }
-        )
-    return faces
+    found = [(face["face"]["box"], face["quality"]) for face in probe.faces]
+    return faces.for_picker(found, chosen=found[0][0] if len(found) == 1 else None)
 
 
 @needs(Role.INVESTIGATOR)
 @require_GET
 def probe_image(request: HttpRequest, probe_id: UUID) -> HttpResponse:
-    found = get_object_or_404(Probe.objects.visible_to(signed_in(request)), pk=probe_id)
-    audit.record("probe.viewed", by=signed_in(request), obj=found, case=found.case_id, image=True)
+    return probe_image_for(signed_in(request), probe_id)
+
+
+def probe_image_for(user: User, probe_id: UUID) -> HttpResponse:
+    """The probe, upright, for the page and the API."""
+    found = get_object_or_404(Probe.objects.visible_to(user), pk=probe_id)
+    audit.record("probe.viewed", by=user, obj=found, case=found.case_id, image=True)
     pixels = images.read_png(vault.read_file(found.pk, found.pk))
     return image(images.view_jpeg(pixels, max_side=VIEW_SIDE))
 
