@@ -1,6 +1,8 @@
 """Files that are whole and on disk, or not there at all; and bytes that are gone when we say so. For every room."""
 
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from mugsearch.errors import Unavailable
@@ -27,16 +29,32 @@ def write(path: Path, data: bytes) -> None:
 
 
 def overwrite(path: Path) -> None:
-    """Put zeros over a file's bytes in place, durably, and prove it by reading back."""
+    """Put zeros over a file's bytes in place, durably, and prove it by reading back. What a sparse file never held
+    stays a hole."""
     with path.open("r+b", buffering=0) as file:
-        left = os.fstat(file.fileno()).st_size
-        while left > 0:
-            left -= file.write(bytes(min(_BLOCK, left)))
+        for place, size in _written(file.fileno()):
+            os.pwrite(file.fileno(), bytes(size), place)
         os.fsync(file.fileno())
-        file.seek(0)
-        while block := file.read(_BLOCK):
-            if any(block):
+        for place, size in _written(file.fileno()):
+            if any(os.pread(file.fileno(), size, place)):
                 raise Unavailable("A file still holds its old bytes after it was overwritten.")
+
+
+def _written(file: int) -> Iterator[tuple[int, int]]:
+    """(place, size) of the stretches that hold bytes, in blocks: a file may be larger than the memory."""
+    place, end = 0, os.fstat(file).st_size
+    while place < end:
+        try:
+            place = os.lseek(file, place, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                return
+            raise
+        hole = os.lseek(file, place, os.SEEK_HOLE)
+        while place < hole:
+            size = min(_BLOCK, hole - place)
+            yield place, size
+            place += size
 
 
 def shred(path: Path) -> None:

@@ -1,46 +1,56 @@
-"""FaceIndex: exact nearest-neighbour search over unit vectors, a cache of what the database holds.
+"""FaceIndex: exact, certified nearest-neighbour search over unit vectors; a cache of what the database holds.
 
-FAISS's flat index proposes, float64 decides: scores are computed again from the stored vectors, rounded to
-`DECIMALS` and ordered by (-score, id), so the same gallery and probe give the same list on every run. Everything
-erased is overwritten before it is let go, in memory and in the saved file.
+How a list is found and why it is the right one is in `scan`, where the bytes lie and who waits for whom in `segments`.
+Everything is changed in place: durable when a change returns, and what was dropped is overwritten, in the file and so
+in the memory of every process that has it open, and proved so by reading back.
 """
 
-import hashlib
-import json
-import os
-import struct
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
-import faiss
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mugsearch.durable import fsync_folder, shred
-from mugsearch.errors import MugsearchError
+from mugsearch.engine import scan
+from mugsearch.engine.change import Change
+from mugsearch.engine.scan import DECIMALS
+from mugsearch.engine.segments import BLOCK, FACTS, FILE, ROWS, IndexDamaged, IndexFile, Locks, Segment, Slots
 
-# One query runs on one core anyway, and OpenMP's busy waiting costs 28 times on a busy machine (SEARCH.md, 0.4).
-faiss.omp_set_num_threads(1)
+__all__ = ["DECIMALS", "FACTS", "FILE", "FaceIndex", "Filter", "Found", "Hit", "IndexDamaged", "State"]
 
-FILE: Final = "faces.index"
-DECIMALS: Final = 6
-_MAGIC: Final = b"MUGIDX01"
-_LENGTH: Final = struct.Struct("!I")
-_NORM_TOLERANCE: Final = 1e-3  # float32 rounding leaves 1e-7; anything near this is a vector nobody normalised
-_SPARE: Final = 32  # rows asked of FAISS beyond k, for neighbours its float32 sums put in another order
-# An upper bound on how far a float32 sum of products lies from the float64 one for unit vectors: d * 2**-24 at
-# most (Higham, Accuracy and Stability, 3.1) is 3e-5 at d = 512; the rounding to DECIMALS adds half a unit on both
-# sides.
-_SLACK: Final = 1e-4
+_EMPTY: Final = bytes(32)  # in place of the digest of a block that was never written
+_NOW: Final = ("generation", "mark", "complete", "reached")
 
 
-class IndexDamaged(MugsearchError):
-    """A saved index is missing, torn, changed, or of another encoder: build it again from the database."""
+@dataclass(frozen=True)
+class Filter:
+    """Which rows are compared. A row that lacks a fact passes what is asked of that fact: a field that somebody left
+    empty must hide nobody."""
 
-    code = "index_damaged"
-    status = 503
+    sexes: frozenset[str] = frozenset()  # empty: any
+    born: tuple[int | None, int | None] = (None, None)  # first and last year
+    booked: tuple[date | None, date | None] = (None, None)  # first and last day
+    agencies: frozenset[int] = frozenset()  # the first 64 bits of their ids
+    ids: NDArray[np.int64] | None = None
+
+    def passes(self, ids: NDArray[np.int64], facts: NDArray[Any]) -> NDArray[np.bool_]:
+        passing: NDArray[np.bool_] = ids != 0
+        if self.sexes:
+            passing &= np.isin(facts["sex"], [0, *map(ord, self.sexes)])
+        for fact, (first, last) in (("born", self.born), ("booked", tuple(map(_ordinal, self.booked)))):
+            if first is not None:
+                passing &= (facts[fact] >= first) | (facts[fact] == 0)
+            if last is not None:
+                passing &= facts[fact] <= last
+        if self.agencies:
+            passing &= np.isin(facts["agency"], np.array([0, *self.agencies], np.uint64))
+        return passing
 
 
 @dataclass(frozen=True)
@@ -51,240 +61,250 @@ class Hit:
     score: float
 
 
-class FaceIndex:
-    """Vectors of one encoder under int64 ids of our own. Safe for threads: one act at a time.
+@dataclass(frozen=True)
+class Found:
+    """The k best by (-score, id), and what proves it.
 
-    `generation` and `mark` are the owner's to set: the number of the last change of the gallery the index has taken
-    in, and what tells that change from one of the same number elsewhere. They are saved with it.
+    `scanned` of `live` rows passed the filter and were compared at `generation`; `rescored` of them were scored
+    again from their full vectors; none of the others can score above `ceiling` (None: there are no others).
     """
 
-    def __init__(self, *, dimension: int, encoder: str) -> None:
-        if dimension < 1:
-            raise ValueError("dimension is at least 1")
-        self.dimension = dimension
-        self.encoder = encoder
-        self.generation = 0
-        self.mark = ""
-        # Rows 0..len-1 of FAISS belong to the ids of the same places here; IDMap2 would take an id twice.
-        self._flat = faiss.IndexFlatIP(dimension)
-        self._room = 0  # rows the index has memory for
-        self._ids: list[int] = []
-        self._row: dict[int, int] = {}
-        self._lock = threading.RLock()
+    hits: list[Hit]
+    generation: int
+    live: int
+    scanned: int
+    rescored: int
+    ceiling: float | None
+
+
+@dataclass(frozen=True)
+class State:
+    """`generation` and `mark` say which change of the gallery the index has taken in last; `complete` is False while
+    it is being built, and `reached` how far that has come. All are the owner's to set, in a change."""
+
+    generation: int
+    mark: str
+    complete: bool
+    reached: int
+    live: int
+
+
+class FaceIndex:
+    """Vectors of one encoder under positive ids of our own, in a folder. Safe for threads and processes."""
+
+    def __init__(self, file: IndexFile, locks: Locks, *, dimension: int, encoder: str) -> None:
+        """Use `create` or `open`."""
+        scan.require_exact_kernel(dimension)
+        self.dimension, self.encoder = dimension, encoder
+        self.lost = 0
+        self._file, self._locks = file, locks
+
+    @classmethod
+    def create(cls, folder: Path, *, dimension: int, encoder: str, rows: int = ROWS) -> Self:
+        """A new index without rows, not `complete`, in place of whatever is in `folder`. `rows`: of a segment."""
+        if not 1 <= dimension <= scan.MAX_DIMENSION:
+            raise ValueError(f"dimension is between 1 and {scan.MAX_DIMENSION}")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        locks = Locks(folder)
+        with locks.writing(), locks.changing():
+            _clear(folder)
+            file = IndexFile(folder, dimension, rows=rows, new=True)
+            size = {
+                "encoder": encoder,
+                "dimension": dimension,
+                "per_segment": rows,
+                "segments": 0,
+                "rows": 0,
+                "live": 0,
+            }
+            now = {"generation": 0, "mark": "", "complete": False, "reached": 0, "before": None}
+            file.write_header({**size, **now})
+            file.sync()
+            fsync_folder(folder)
+        return cls(file, locks, dimension=dimension, encoder=encoder)
+
+    @classmethod
+    def open(cls, folder: Path, *, dimension: int, encoder: str, rows: int = ROWS) -> Self:
+        """The index in `folder`, every byte checked: rows that are not as they were written are cleared, and `lost`
+        counts them. Raises IndexDamaged when there is none, or one of another encoder."""
+        file = IndexFile(folder, dimension, rows=rows)
+        try:
+            about = file.header()
+            if (about["encoder"], about["dimension"], about["per_segment"]) != (encoder, dimension, rows):
+                raise IndexDamaged("The saved index is of another encoder; build it again.")
+            index = cls(file, Locks(folder), dimension=dimension, encoder=encoder)
+            index.lost = index.check()
+        except BaseException:
+            file.close()
+            raise
+        return index
+
+    def close(self) -> None:
+        self._file.close()
+
+    @staticmethod
+    def erase(folder: Path) -> None:
+        """Overwrite and remove an index that is of no more use, and its folder."""
+        locks = Locks(folder)
+        with locks.writing(), locks.changing():
+            _clear(folder)
+            for lock in folder.iterdir():
+                lock.unlink()
+            folder.rmdir()
+        fsync_folder(folder.parent)
+
+    def state(self) -> State:
+        about = self._about()
+        return State(**{name: about[name] for name in (*_NOW, "live")})
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return int(self._file.header()["live"])
 
     def ids(self) -> NDArray[np.int64]:
         """Every id, ascending."""
-        with self._lock:
-            return np.sort(np.array(self._ids, dtype=np.int64))
+        with self._locks.reading():
+            ids = self._file.ids(self._about()["segments"])
+            return np.sort(ids[ids != 0])
 
-    def put(self, ids: ArrayLike, vectors: ArrayLike) -> None:
-        """Add or replace: `ids` (n,) of distinct integers, `vectors` (n, dimension) finite and of norm 1.
+    def contents(
+        self, first: int = 1, last: int = 2**63 - 1
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[Any]]:
+        """The ids from `first` to `last`, ascending, the SHA-256 of each one's vector as stored (n, 32), its FACTS."""
+        with self._locks.reading():
+            segments = self._file.segments(self._about()["segments"])
+            ids = self._file.ids(len(segments))
+            slots = np.flatnonzero((ids >= max(first, 1)) & (ids <= last))
+            slots = slots[np.argsort(ids[slots])]
+            facts = np.concatenate([np.empty(0, FACTS), *(segment["facts"] for segment in segments)])[slots]
+            told = np.empty((len(slots), 32), np.uint8)
+            rows = np.zeros((BLOCK, self.dimension), np.float32)
+            for start in range(0, len(slots), BLOCK):
+                some = slots[start : start + BLOCK]
+                self._file.read_vectors(some, rows)
+                digests = [np.frombuffer(sha256(row.data).digest(), np.uint8) for row in rows[: len(some)]]
+                told[start : start + BLOCK] = digests
+            rows[:] = 0.0
+            return ids[slots], told, facts
 
-        Raises ValueError, changing nothing, when they are not.
-        """
-        keys = _keys(ids)
-        rows = np.ascontiguousarray(vectors, dtype=np.float32)
-        if rows.shape != (len(keys), self.dimension):
-            raise ValueError(f"{len(keys)} ids need vectors of shape {(len(keys), self.dimension)}, not {rows.shape}")
-        _require_unit(rows)
-        if len(set(keys)) != len(keys):
-            raise ValueError("an id is given twice")
-        with self._lock:
-            stored = self._vectors()
-            fresh = [place for place, key in enumerate(keys) if key not in self._row]
-            for place, key in enumerate(keys):
-                if key in self._row:
-                    stored[self._row[key]] = rows[place]
-            if fresh:
-                self._grow(rows[fresh])
-                for place in fresh:
-                    self._row[keys[place]] = len(self._ids)
-                    self._ids.append(keys[place])
-
-    def drop(self, ids: ArrayLike) -> int:
-        """Erase these ids; how many were there. Unknown ids are no error.
-
-        The row is zeroed, the last row moved into its place and zeroed where it was, and only then is the index
-        shortened: FAISS merely lowers its size, and what lies beyond stays readable in memory.
-        """
-        with self._lock:
-            gone = [key for key in dict.fromkeys(_keys(ids)) if key in self._row]
-            stored = self._vectors()
-            for key in gone:
-                row, last = self._row.pop(key), len(self._ids) - 1
-                stored[row] = 0.0
-                if row != last:
-                    stored[row] = stored[last]
-                    stored[last] = 0.0
-                    self._ids[row] = self._ids[last]
-                    self._row[self._ids[row]] = row
-                self._ids.pop()
-            if gone:
-                first, last = len(self._ids), len(self._ids) + len(gone)
-                self._flat.remove_ids(faiss.IDSelectorRange(first, last))
-            return len(gone)
-
-    def wipe(self) -> None:
-        """Zero every vector and be as new: for an index that is of no more use."""
-        with self._lock:
-            self._vectors()[:] = 0.0
-            self._flat.reset()  # the memory stays reserved
-            self._ids.clear()
-            self._row.clear()
-            self.generation, self.mark = 0, ""
-
-    def search(self, vector: ArrayLike, k: int, *, allowed: ArrayLike | None = None) -> list[Hit]:
-        """The `k` nearest of all rows, or of those whose ids are in `allowed`: by cosine, then by id; fewer when
-        there are fewer. `vector`: (dimension,), finite, norm 1; ValueError otherwise.
-        """
-        probe = np.ascontiguousarray(vector, dtype=np.float32)
+    def search(self, vector: ArrayLike, k: int, *, where: Filter | None = None) -> Found:
+        """The `k` nearest of the rows that pass `where`, by cosine, then by id; fewer when there are fewer.
+        `vector`: (dimension,), finite, norm 1; ValueError otherwise."""
+        probe = np.asarray(vector)
         if probe.shape != (self.dimension,):
             raise ValueError(f"a probe has shape {(self.dimension,)}, not {probe.shape}")
-        _require_unit(probe[None])
+        return self.search_many(probe[None], k, where=where)[0]
+
+    def search_many(self, vectors: ArrayLike, k: int, *, where: Filter | None = None) -> list[Found]:
+        """As `search` for each of `vectors` (n, dimension), by matrix products and over the same generation."""
+        probes = np.ascontiguousarray(vectors, dtype=np.float32)
+        if probes.ndim != 2 or probes.shape[1] != self.dimension:
+            raise ValueError(f"probes have shape (n, {self.dimension}), not {probes.shape}")
+        scan.require_unit(probes)
         if k < 1:
             raise ValueError("k is at least 1")
-        with self._lock:
-            rows: NDArray[np.int64] | None = None
-            if allowed is not None:
-                known = (self._row.get(key) for key in set(_keys(allowed)))
-                rows = np.array(sorted(row for row in known if row is not None), dtype=np.int64)
-            candidates = self._candidates(probe, k, rows)
-            scores = np.round(self._vectors()[candidates].astype(np.float64) @ probe.astype(np.float64), DECIMALS)
-            hits = [
-                Hit(self._ids[row], float(score) + 0.0)  # + 0.0: no "-0.0" in a list people read
-                for row, score in zip(candidates.tolist(), scores.tolist(), strict=True)
-            ]
-        hits.sort(key=lambda hit: (-hit.score, hit.id))
-        return hits[:k]
+        if not len(probes):
+            return []
+        with self._locks.reading():
+            about = self._about()
+            asked = where if where or about["live"] == about["rows"] else Filter()  # no row may be an empty place
+            segments = self._file.segments(about["segments"])
 
-    def _candidates(self, probe: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """Row places that surely include the k best: grown until FAISS's last score lies clearly below its
-        k-th."""
-        total = len(self) if rows is None else len(rows)
-        wanted = min(k + _SPARE, total)
-        while wanted:
-            parameters = None
-            if rows is not None:
-                selector = faiss.IDSelectorBatch(rows)
-                parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # its stub forgets it
-            scores, found = self._flat.search(probe[None], wanted, params=parameters)
-            if wanted == total or scores[0][k - 1] - scores[0][-1] > _SLACK:
-                # Fewer rows than asked for would come back as -1.
-                return np.asarray(found[0][found[0] >= 0], dtype=np.int64)
-            wanted = min(wanted * 4, total)
-        return np.zeros(0, dtype=np.int64)
+            listed = None
+            if asked and asked.ids is not None:
+                listed = np.isin(self._file.ids(about["segments"]), asked.ids)
 
-    def save(self, folder: Path) -> None:
-        """Write the whole index to `folder`/`FILE`, durable when this returns; a reader sees the old or the new.
+            def piece(some: range) -> scan.Piece:
+                at, first = divmod(some.start, self._file.rows)
+                part = {name: region[first : first + len(some)] for name, region in segments[at].items()}
+                searched = asked.passes(part["ids"], part["facts"]) if asked else None
+                if searched is not None and listed is not None:
+                    searched &= listed[some.start : some.stop]
+                return scan.Piece(some.start, part["codes"], part["scales"], part["errors"], searched)
 
-        The old file's bytes are zeroed before it is given up, as it may hold a vector dropped since; on storage
-        that copies on write this is no erasure, which is why the folder belongs on an encrypted volume.
+            fetch = self._file.read_vectors
+            ranked = scan.rank(probes, k, about["rows"], self._file.rows, piece, fetch)
+            ids = [_ids_at(segments, self._file.rows, one.slots) for one in ranked]
+        return [
+            Found(
+                _hits(of_one, one.scores, k), about["generation"], about["live"], one.compared,
+                len(one.slots), one.ceiling,
+            )
+            for of_one, one in zip(ids, ranked, strict=True)
+        ]  # fmt: skip
+
+    def _about(self) -> dict[str, Any]:
+        """The header, once it is sure that the file is as long as it says, and no writer died while rows changed."""
+        about = self._file.header()
+        self._file.segments(about["segments"])
+        if about["before"] is None or self._locks.somebody_writes() or self._file.header()["before"] is None:
+            return about
+        raise IndexDamaged("Somebody died while writing the index; it has to be opened anew.")
+
+    @contextmanager
+    def change(self) -> Iterator[Change]:
+        """Rows in and out, seen by searches all at once when the block ends; an error inside leaves all as it was.
+
+        Waits for other writers. Raises IndexDamaged when one of them died at it: then the index is opened anew.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        target, fresh, old = folder / FILE, folder / f"{FILE}.new", folder / f"{FILE}.old"
-        self.clear_leftovers(folder)
-        with self._lock, fresh.open("wb") as stream:
-            about = {
-                "count": len(self),
-                "dimension": self.dimension,
-                "encoder": self.encoder,
-                "generation": self.generation,
-                "mark": self.mark,
-            }
-            header = json.dumps(about, sort_keys=True).encode()
-            digest = hashlib.sha256()
-            ids = np.array(self._ids, dtype="<i8").data
-            vectors = self._vectors().astype("<f4", copy=False).data
-            for part in (_MAGIC, _LENGTH.pack(len(header)), header, ids, vectors):
-                stream.write(part)
-                digest.update(part)
-            stream.write(digest.digest())
-            stream.flush()
-            os.fsync(stream.fileno())
-        if target.exists():
-            os.link(target, old)  # the name goes to the new file at once, the old bytes stay within reach
-        fresh.replace(target)
-        fsync_folder(folder)
-        shred(old)
-        fsync_folder(folder)
+        with self._locks.writing():
+            change = Change(self._file, self._locks, self.dimension)
+            try:
+                yield change
+            except BaseException:
+                change.discard()
+                raise
+            change.commit()
 
-    @classmethod
-    def load(cls, folder: Path, *, encoder: str, dimension: int) -> Self:
-        """The index saved in `folder`. Raises `IndexDamaged` unless every byte is as written, by this encoder."""
-        try:
-            data = (folder / FILE).read_bytes()
-        except OSError as error:
-            raise IndexDamaged("There is no saved index that can be read; build it again.") from error
-        body, digest = memoryview(data)[:-32], data[-32:]
-        if bytes(body[: len(_MAGIC)]) != _MAGIC or hashlib.sha256(body).digest() != digest:
-            raise IndexDamaged("The saved index is not as it was written; build it again.")
-        try:
-            start = len(_MAGIC) + _LENGTH.size
-            (length,) = _LENGTH.unpack_from(body, len(_MAGIC))
-            about = json.loads(bytes(body[start : start + length]))
-            count, generation, mark = int(about["count"]), int(about["generation"]), str(about["mark"])
-            if about["encoder"] != encoder or about["dimension"] != dimension:
-                raise IndexDamaged("The saved index is of another encoder; build it again.")
-            ids = np.frombuffer(body, "<i8", count, start + length)
-            vectors = np.frombuffer(body, "<f4", count * dimension, start + length + ids.nbytes)
-            index = cls(dimension=dimension, encoder=encoder)
-            index.put(ids, vectors.reshape(count, dimension))
-        except (ValueError, KeyError, TypeError, struct.error) as error:
-            raise IndexDamaged("The saved index can't be understood; build it again.") from error
-        index.generation, index.mark = generation, mark
-        return index
+    def check(self) -> int:
+        """Compare every block with its digest and clear those that differ. How many rows were lost that way.
 
-    @staticmethod
-    def clear_leftovers(folder: Path) -> None:
-        """Zero and remove what a `save` that was killed has left beside the index."""
-        for name in (f"{FILE}.new", f"{FILE}.old"):
-            shred(folder / name)
+        Writers wait meanwhile; searches wait only while something is cleared.
+        """
+        with self._locks.writing():
+            about = self._file.header()
+            blocks = range(-(-about["rows"] // BLOCK))
+            if about["before"] is not None:  # a writer died: what it staged lies beyond, and its change is done again
+                blocks = range(self._file.capacity() * self._file.rows // BLOCK)
+                about.update(about["before"], before=None)
+            damaged = self._damaged(blocks)
+            with self._locks.changing():
+                before = int(np.count_nonzero(self._file.ids(about["segments"])))
+                slots = (np.array(damaged, np.int64)[:, None] * BLOCK + np.arange(BLOCK)).reshape(-1)
+                self._file.zero(slots)
+                for block in damaged:
+                    self._file.write_sum(block, _EMPTY)
+                about["live"] = int(np.count_nonzero(self._file.ids(about["segments"])))
+                self._file.write_header(about)
+            self._file.sync()
+            self._file.require_zero(slots)
+            return max(before - int(about["live"]), len(damaged))
 
-    @classmethod
-    def erase(cls, folder: Path) -> None:
-        """Zero and remove a saved index that is of no more use, and its folder."""
-        shred(folder / FILE)
-        cls.clear_leftovers(folder)
-        folder.rmdir()
-        fsync_folder(folder.parent)
+    def _damaged(self, blocks: range) -> list[int]:
+        def differing(some: range) -> list[int]:
+            scratch = np.zeros((BLOCK, self.dimension), np.float32)
+            found = [block for block in some if not self._file.intact(block, scratch)]
+            scratch[:] = 0.0
+            return found
 
-    def _grow(self, rows: NDArray[np.float32]) -> None:
-        """Append rows. FAISS would move to larger memory now and then and free the old block unwiped, so the
-        larger one is made here and the old one zeroed."""
-        needed = len(self._ids) + len(rows)
-        if needed > self._room:
-            self._room = max(needed, 2 * len(self._ids))
-            larger = faiss.IndexFlatIP(self.dimension)
-            larger.codes.resize(self._room * self.dimension * 4)
-            larger.codes.resize(0)  # the memory stays reserved
-            old = self._vectors()
-            larger.add(old)
-            old[:] = 0.0
-            self._flat = larger
-        self._flat.add(rows)
-
-    def _vectors(self) -> NDArray[np.float32]:
-        """FAISS's own memory as (len, dimension) float32: writing to it writes to the index."""
-        count = self._flat.ntotal
-        if not count:
-            return np.zeros((0, self.dimension), np.float32)
-        view: NDArray[np.float32] = faiss.rev_swig_ptr(self._flat.get_xb(), count * self.dimension)
-        return view.reshape(count, self.dimension)
+        shares = [blocks[at :: scan.threads()] for at in range(scan.threads())]
+        return sorted(block for found in scan.in_threads(differing, shares) for block in found)
 
 
-def _keys(ids: ArrayLike) -> list[int]:
-    array = np.asarray(ids)
-    if array.size == 0:
-        return []
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise ValueError("ids are a flat list of integers")
-    return [int(key) for key in array.astype(np.int64).tolist()]
+def _ids_at(segments: list[Segment], per_segment: int, slots: Slots) -> NDArray[np.int64]:
+    places = zip((slots // per_segment).tolist(), (slots % per_segment).tolist(), strict=True)
+    return np.array([segments[segment]["ids"][row] for segment, row in places], np.int64)
 
 
-def _require_unit(rows: NDArray[np.float32]) -> None:
-    norms = np.linalg.norm(rows.astype(np.float64), axis=1)
-    if not np.isfinite(rows).all() or (np.abs(norms - 1.0) > _NORM_TOLERANCE).any():
-        raise ValueError("vectors are finite and of norm 1")
+def _hits(ids: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> list[Hit]:
+    best = np.lexsort((ids, -scores))[:k]
+    return [Hit(key, score) for key, score in zip(ids[best].tolist(), scores[best].tolist(), strict=True)]
+
+
+def _clear(folder: Path) -> None:
+    for file in folder.iterdir():
+        if file.suffix != ".lock":
+            shred(file)
+
+
+def _ordinal(day: date | None) -> int | None:
+    return None if day is None else day.toordinal()

@@ -1,229 +1,270 @@
-"""The index gives what brute force gives, forgets what it is told to forget, and notices a damaged file."""
+"""The index gives what brute force gives, whatever it is asked, and can prove it."""
 
+import threading
+from datetime import date
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import faiss
+import numkong
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mugsearch.engine import index
-from mugsearch.engine.index import FaceIndex, Hit, IndexDamaged
+from mugsearch.engine import index as engine
+from mugsearch.engine import scan
+from mugsearch.engine.index import FaceIndex, Filter, IndexDamaged
+from mugsearch.errors import Unavailable
+from tests.engine.galleries import Held, brute_force, filled, held_of, put, reopened, unit, vectors
 
-_DIMENSION = 8
-
-
-def _unit(rows: NDArray[np.float64]) -> NDArray[np.float32]:
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
-def _vectors(count: int, seed: int, dimension: int = _DIMENSION, kinds: int | None = None) -> NDArray[np.float32]:
-    """Random unit vectors; with `kinds`, only so many different ones, so that scores tie."""
-    rows = _unit(np.random.default_rng(seed).standard_normal((kinds or count, dimension)))
-    return rows if kinds is None else rows[np.random.default_rng(seed + 1).integers(0, kinds, count)]
-
-
-def _brute_force(
-    held: dict[int, NDArray[np.float32]], probe: NDArray[np.float32], k: int, allowed: list[int] | None = None
-) -> list[Hit]:
-    scores = {
-        key: round(float(vector.astype(np.float64) @ probe.astype(np.float64)), index.DECIMALS) + 0.0
-        for key, vector in held.items()
-        if allowed is None or key in allowed
-    }
-    return [Hit(key, score) for key, score in sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:k]]
+FILTERS = st.builds(
+    Filter,
+    sexes=st.sampled_from([frozenset[str](), frozenset("F"), frozenset("FM")]),
+    born=st.sampled_from([(None, None), (1970, None), (None, 1980), (1975, 1975)]),
+    booked=st.sampled_from(
+        [(None, None), (date.fromordinal(737_500), None), (date.fromordinal(737_000), date.fromordinal(738_000))]
+    ),
+    agencies=st.sampled_from([frozenset[int](), frozenset({1}), frozenset({2, 2**63 + 5})]),
+    ids=st.none() | st.lists(st.integers(-5, 900), max_size=60).map(lambda keys: np.array(keys, np.int64)),
+)
 
 
-def _agree(found: list[Hit], expected: list[Hit]) -> None:
-    assert [hit.id for hit in found] == [hit.id for hit in expected]
-    assert np.allclose([hit.score for hit in found], [hit.score for hit in expected], atol=2e-6)
-
-
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    count=st.integers(0, 120),
-    kinds=st.integers(1, 5),
+    count=st.integers(0, 300),
+    kinds=st.none() | st.integers(1, 5),
     k=st.integers(1, 60),
     seed=st.integers(0, 10_000),
-    allowed=st.none() | st.lists(st.integers(-5, 200), max_size=40),
+    where=st.none() | FILTERS,
 )
-def test_a_search_equals_brute_force_also_where_scores_tie(
-    count: int, kinds: int, k: int, seed: int, allowed: list[int] | None
+def test_a_search_equals_brute_force_also_with_ties_and_filters(
+    tmp_path: Path, count: int, kinds: int | None, k: int, seed: int, where: Filter | None
 ) -> None:
-    vectors = _vectors(count, seed, kinds=kinds)
-    keys = np.random.default_rng(seed).permutation(200)[:count]
-    faces = FaceIndex(dimension=_DIMENSION, encoder="e")
-    faces.put(keys, vectors)
-    probe = _vectors(1, seed + 2)[0]
-    held = {int(key): vector for key, vector in zip(keys, vectors, strict=True)}
-    _agree(faces.search(probe, k, allowed=allowed), _brute_force(held, probe, k, allowed))
+    held = held_of(count, seed, kinds=kinds)
+    index = filled(tmp_path / "index", held)
+    probes = vectors(3, seed + 2)
+    together = index.search_many(probes, k, where=where)
+    for probe, beside in zip(probes, together, strict=True):
+        found = index.search(probe, k, where=where)
+        assert found.hits == brute_force(held, probe, k, where)
+        assert beside.hits == found.hits
+        assert found.ceiling is None or found.ceiling < found.hits[-1].score
+        assert found.rescored <= found.scanned <= found.live == count
+    index.close()
 
 
-def test_the_nearest_of_thousands_are_found_even_when_hundreds_tie() -> None:
-    vectors = _vectors(3000, 5, dimension=128, kinds=6)
-    faces = FaceIndex(dimension=128, encoder="e")
-    faces.put(np.arange(3000)[::-1], vectors)
-    held = {2999 - place: vector for place, vector in enumerate(vectors)}
-    _agree(faces.search(vectors[0], 50), _brute_force(held, vectors[0], 50))
+@pytest.fixture(scope="module")
+def county(tmp_path_factory: pytest.TempPathFactory) -> tuple[FaceIndex, Held]:
+    """20,000 vectors of 512 dimensions with groups of near-duplicates, in several segments."""
+    faces = vectors(2_000, 1, 512)
+    rows = unit(np.repeat(faces, 10, axis=0) + 0.02 * np.random.default_rng(2).standard_normal((20_000, 512)))
+    facts = np.zeros(20_000, engine.FACTS)
+    held = {at + 1: (row, fact) for at, (row, fact) in enumerate(zip(rows, facts, strict=True))}
+    return filled(tmp_path_factory.mktemp("county"), held, 512, rows=8192), held
 
 
-_acts = st.lists(
-    st.tuples(st.sampled_from(["put", "drop"]), st.lists(st.integers(0, 20), max_size=6, unique=True)), max_size=12
-)
+def test_lists_are_those_of_faiss_and_of_brute_force(county: tuple[FaceIndex, Held]) -> None:
+    index, held = county
+    flat = faiss.IndexFlatIP(512)
+    flat.add(np.stack([row for row, _ in held.values()]))
+    probes = np.concatenate([vectors(20, 7, 512), np.stack([held[key][0] for key in range(1, 20_000, 1000)])])
+    for probe, found in zip(probes, index.search_many(probes, 50), strict=True):
+        assert found.hits == brute_force(held, probe, 50) == index.search(probe, 50).hits
+        scores, places = flat.search(probe[None], 50)
+        clear = scores[0] > found.hits[-1].score + 1e-5  # FAISS adds up in float32
+        assert {int(place) + 1 for place in places[0][clear]} <= {hit.id for hit in found.hits}
+        assert found.rescored < 1000
 
 
-@settings(max_examples=60, deadline=None)
-@given(acts=_acts, seed=st.integers(0, 1000))
-def test_after_any_puts_and_drops_it_holds_exactly_what_was_left(acts: list[tuple[str, list[int]]], seed: int) -> None:
-    faces = FaceIndex(dimension=_DIMENSION, encoder="e")
-    held: dict[int, NDArray[np.float32]] = {}
-    for step, (act, keys) in enumerate(acts):
-        vectors = _vectors(len(keys), seed + step)
-        if act == "put":
-            faces.put(keys, vectors)
-            held.update(zip(keys, vectors, strict=True))
-        else:
-            assert faces.drop(keys) == sum(held.pop(key, None) is not None for key in keys)
-    assert len(faces) == len(held)
-    assert faces.ids().tolist() == sorted(held)
-    probe = _vectors(1, seed)[0]
-    _agree(faces.search(probe, 30), _brute_force(held, probe, 30))
+def test_the_list_does_not_depend_on_the_threads(
+    county: tuple[FaceIndex, Held], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, _ = county
+    probes = vectors(5, 11, 512)
+    lists = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(scan, "threads", lambda count=threads: count)
+        lists.append([found.hits for found in index.search_many(probes, 50)])
+        lists.append([index.search(probe, 50).hits for probe in probes])
+    assert all(some == lists[0] for some in lists)
 
 
-def test_a_dropped_vector_leaves_no_bytes_in_the_memory_of_the_index() -> None:
-    vectors = _vectors(10, 3)
-    faces = FaceIndex(dimension=_DIMENSION, encoder="e")
-    faces.put(range(10), vectors)
-    # A window onto the memory as it is now: dropping lowers FAISS's size but doesn't move the block.
-    window = faces._vectors()
-    # 8 is moved into the place of 0 before it is dropped itself: its old place must not keep it.
-    for key in (9, 0, 8, 4):
-        needle = vectors[key].tobytes()
-        assert needle in window.tobytes()
-        assert faces.drop([key]) == 1
-        assert needle not in window.tobytes()
-    assert faces._vectors().ctypes.data == window.ctypes.data
-    assert vectors[5].tobytes() in window.tobytes()
+@pytest.mark.parametrize("spoiled", ["errors", "ties", "nothing"])
+def test_a_proof_that_assumes_too_little_error_lets_wrong_lists_through(
+    spoiled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The comparison with brute force notices a broken certificate: this is the test of the tests above."""
+    encode = scan.encode
+
+    def too_sure(rows: NDArray[np.float32]) -> tuple[Any, Any, Any]:
+        codes, scales, errors = encode(rows)
+        return codes, scales, errors * np.float32(0)
+
+    if spoiled == "errors":
+        monkeypatch.setattr(scan, "encode", too_sure)
+    if spoiled == "ties":
+        monkeypatch.setattr(scan, "_TIE", -0.02)
+    people = np.repeat(vectors(40, 1, 512), 100, axis=0)  # each nearly the same a hundred times
+    rows = unit(people + 0.0004 * np.random.default_rng(2).standard_normal(people.shape))
+    held = {at + 1: (row, np.zeros(1, engine.FACTS)[0]) for at, row in enumerate(rows)}
+    index = filled(tmp_path / "index", held, 512, rows=8192)
+    probes = unit(vectors(40, 1, 512) + 0.02 * vectors(40, 3, 512))
+    wrong = [probe for probe in probes if index.search(probe, 5).hits != brute_force(held, probe, 5)]
+    assert bool(wrong) == (spoiled != "nothing")
 
 
-def test_growing_leaves_no_vector_behind_in_the_memory_given_up() -> None:
-    faces = FaceIndex(dimension=_DIMENSION, encoder="e")
-    faces.put(range(4), _vectors(4, 1))
-    before, kept = faces._vectors(), faces._flat
-    faces.put(range(4, 40), _vectors(36, 2))
-    assert faces._flat is not kept
-    assert not before.any()
+@pytest.mark.parametrize("without", [[], ["turin"], ["turin", "genoa", "icelake", "skylake", "alder", "haswell"]])
+def test_products_are_exact_on_other_processors_too(without: list[str]) -> None:
+    had = numkong.get_capabilities()
+    for name in without:
+        numkong.disable_capability(name)
+    try:
+        for dimension in (1, 3, 128, 512, 1024):
+            scan.require_exact_kernel.__wrapped__(dimension)
+    finally:
+        for name in without:
+            if had[name]:
+                numkong.enable_capability(name)
+
+
+def test_a_kernel_that_is_wrong_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = numkong.cdist
+    monkeypatch.setattr(numkong, "cdist", lambda *given, **more: np.asarray(right(*given, **more)) * 0.0)
+    with pytest.raises(Unavailable, match="wrong products"):
+        scan.require_exact_kernel.__wrapped__(64)
+
+
+def test_a_long_list_of_equal_scores_is_complete_and_in_the_order_of_the_ids(tmp_path: Path) -> None:
+    held = held_of(5_000, kinds=1)
+    found = filled(tmp_path / "index", held, rows=1024).search(held[min(held)][0], 50)
+    assert [hit.id for hit in found.hits] == sorted(held)[:50]
+
+
+def test_fewer_rows_than_asked_for_are_all_listed(tmp_path: Path) -> None:
+    found = filled(tmp_path / "index", held_of(3)).search(vectors(1, 5)[0], 50)
+    assert (len(found.hits), found.scanned, found.rescored, found.ceiling) == (3, 3, 3, None)
+
+
+def test_an_empty_index_lists_nobody(tmp_path: Path) -> None:
+    found = filled(tmp_path / "index", {}).search(vectors(1, 5)[0], 50)
+    assert (found.hits, found.scanned, found.ceiling) == ([], 0, None)
+
+
+def test_what_is_put_again_replaces_what_was_there(tmp_path: Path) -> None:
+    held = held_of(200)
+    index = filled(tmp_path / "index", held)
+    again: Held = {key: (row, facts) for key, (row, facts) in zip(held, held_of(200, seed=9).values(), strict=True)}
+    with index.change() as change:
+        put(change, again)
+        put(change, again)  # twice in one change, too
+    assert len(index) == 200
+    assert index.search(vectors(1, 5)[0], 50).hits == brute_force(again, vectors(1, 5)[0], 50)
+
+
+def test_the_places_of_dropped_rows_are_used_again(tmp_path: Path) -> None:
+    index = filled(tmp_path / "index", held_of(200))
+    size = (tmp_path / "index" / engine.FILE).stat().st_size
+    for seed in range(5):
+        held = held_of(200, seed=seed)
+        with index.change() as change:
+            change.drop(index.ids())
+        with index.change() as change:
+            put(change, held)
+    assert (tmp_path / "index" / engine.FILE).stat().st_size == size
+    assert index.search(vectors(1, 5)[0], 50).hits == brute_force(held, vectors(1, 5)[0], 50)
+
+
+def test_a_change_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
+    held = held_of(200)
+    index = filled(tmp_path / "index", held)
+
+    def fail() -> None:
+        with index.change() as change:
+            put(change, held_of(100, seed=3))
+            change.drop(list(held)[:50])
+            change.generation = 7
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    probe = vectors(1, 5)[0]
+    assert index.search(probe, 50).hits == brute_force(held, probe, 50)
+    index = reopened(index, tmp_path / "index")
+    assert (index.state().generation, index.lost) == (1, 0)
+    assert index.search(probe, 50).hits == brute_force(held, probe, 50)
+
+
+def test_a_change_is_seen_all_at_once_when_it_ends(tmp_path: Path) -> None:
+    held = held_of(50)
+    index = filled(tmp_path / "index", held)
+    with index.change() as change:
+        put(change, {key + 1000: value for key, value in held_of(50, seed=4).items()})
+        change.drop(list(held)[:10])
+        change.generation = 2
+        during = index.search(vectors(1, 5)[0], 200)
+        assert ({hit.id for hit in during.hits}, during.generation) == (set(held), 1)
+    after = index.search(vectors(1, 5)[0], 200)
+    assert (len(after.hits), after.generation) == (90, 2)
+
+
+def test_a_second_writer_waits_for_the_first(tmp_path: Path) -> None:
+    index = filled(tmp_path / "index", {})
+    order: list[str] = []
+
+    def write() -> None:
+        with index.change() as change:
+            order.append("second")
+            put(change, held_of(5))
+
+    second = threading.Thread(target=write)
+    with index.change():
+        second.start()
+        second.join(0.2)
+        order.append("first")
+    second.join(10)
+    assert (order, len(index)) == (["first", "second"], 5)
 
 
 @pytest.mark.parametrize(
-    ("ids", "vectors"),
+    ("keys", "rows", "complaint"),
     [
-        ([1], np.zeros((1, _DIMENSION))),
-        ([1], np.full((1, _DIMENSION), np.nan)),
-        ([1], np.full((1, _DIMENSION), 5.0)),
-        ([1], _vectors(1, 1, dimension=4)),
-        ([1, 2], _vectors(1, 1)),
-        ([1, 1], _vectors(2, 1)),
-        ([1.5], _vectors(1, 1)),
+        ([1, 1], vectors(2, 0), "once"),
+        ([0], vectors(1, 0), "positive"),
+        ([1], vectors(2, 0), "shape"),
+        ([1], vectors(1, 0, 8), "shape"),
+        ([1], vectors(1, 0) * 2, "norm 1"),
+        ([1], np.full((1, 16), np.nan, np.float32), "finite"),
     ],
 )
-def test_what_is_not_a_face_vector_is_refused_and_changes_nothing(ids: list[int], vectors: NDArray[np.float32]) -> None:
-    faces = FaceIndex(dimension=_DIMENSION, encoder="e")
-    faces.put([7], _vectors(1, 9))
-    with pytest.raises(ValueError):  # noqa: PT011  (the sentence is for developers; the refusal is the promise)
-        faces.put(ids, vectors)
-    assert faces.ids().tolist() == [7]
-    with pytest.raises(ValueError, match="norm"):
-        faces.search(np.full(_DIMENSION, 3.0), 1)
+def test_vectors_that_cannot_be_compared_are_refused_and_nothing_changes(
+    keys: list[int], rows: NDArray[np.float32], complaint: str, tmp_path: Path
+) -> None:
+    index = filled(tmp_path / "index", held_of(3))
+    with pytest.raises(ValueError, match=complaint), index.change() as change:
+        change.put(keys, rows)
+    assert len(index) == 3
 
 
-def _saved(folder: Path, count: int = 3) -> FaceIndex:
-    faces = FaceIndex(dimension=_DIMENSION, encoder="e")
-    faces.put(np.arange(count) * 10, _vectors(count, 4))
-    faces.generation, faces.mark = 12, "of the twelfth"
-    faces.save(folder)
-    return faces
+@pytest.mark.parametrize("probe", [np.zeros(16), np.ones(16), np.full(16, np.inf), np.ones(8) / np.sqrt(8)])
+def test_a_probe_that_cannot_be_compared_is_refused(probe: NDArray[np.float64], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"norm 1|shape"):
+        filled(tmp_path / "index", held_of(3)).search(probe, 5)
 
 
-def test_a_saved_index_comes_back_whole(tmp_path: Path) -> None:
-    faces = _saved(tmp_path)
-    again = FaceIndex.load(tmp_path, encoder="e", dimension=_DIMENSION)
-    probe = _vectors(1, 8)[0]
-    assert (again.generation, again.mark) == (12, "of the twelfth")
-    assert again.ids().tolist() == faces.ids().tolist()
-    assert again.search(probe, 3) == faces.search(probe, 3)
-    FaceIndex(dimension=_DIMENSION, encoder="e").save(tmp_path)
-    assert len(FaceIndex.load(tmp_path, encoder="e", dimension=_DIMENSION)) == 0
-    assert [file.name for file in tmp_path.iterdir()] == [index.FILE]
-
-
-def test_a_flipped_bit_anywhere_in_the_file_is_noticed(tmp_path: Path) -> None:
-    _saved(tmp_path)
-    file = tmp_path / index.FILE
-    good = file.read_bytes()
-    for place in range(len(good)):
-        bad = bytearray(good)
-        bad[place] ^= 1 << place % 8
-        file.write_bytes(bad)
-        with pytest.raises(IndexDamaged):
-            FaceIndex.load(tmp_path, encoder="e", dimension=_DIMENSION)
-
-
-def test_a_torn_missing_or_foreign_file_is_noticed(tmp_path: Path) -> None:
-    _saved(tmp_path)
+def test_a_folder_without_an_index_says_so(tmp_path: Path) -> None:
     with pytest.raises(IndexDamaged):
-        FaceIndex.load(tmp_path, encoder="another", dimension=_DIMENSION)
-    with pytest.raises(IndexDamaged):
-        FaceIndex.load(tmp_path, encoder="e", dimension=_DIMENSION * 2)
-    with pytest.raises(IndexDamaged):
-        FaceIndex.load(tmp_path / "nowhere", encoder="e", dimension=_DIMENSION)
-    file = tmp_path / index.FILE
-    good = file.read_bytes()
-    for length in range(0, len(good), 7):
-        file.write_bytes(good[:length])
-        with pytest.raises(IndexDamaged):
-            FaceIndex.load(tmp_path, encoder="e", dimension=_DIMENSION)
+        FaceIndex.open(tmp_path / "nowhere", dimension=16, encoder="e")
 
 
-def test_saving_again_overwrites_the_bytes_of_the_file_before(tmp_path: Path) -> None:
-    faces = _saved(tmp_path)
-    with (tmp_path / index.FILE).open("rb") as before:
-        needle = _vectors(3, 4)[1].tobytes()
-        assert needle in before.read()
-        faces.drop([10])
-        faces.save(tmp_path)
-        before.seek(0)
-        assert not any(before.read()), "the old file still holds what was dropped"
-    assert needle not in (tmp_path / index.FILE).read_bytes()
-
-
-def test_what_a_killed_save_left_behind_is_cleared_by_the_next(tmp_path: Path) -> None:
-    for name in ("faces.index.new", "faces.index.old"):
-        (tmp_path / name).write_bytes(b"half")
-    _saved(tmp_path)
-    assert [file.name for file in tmp_path.iterdir()] == [index.FILE]
-
-
-def test_leftovers_are_overwritten_before_they_are_removed(tmp_path: Path) -> None:
-    _saved(tmp_path)
-    old = tmp_path / "faces.index.old"
-    old.write_bytes(b"vectors")
-    with old.open("rb") as before:
-        FaceIndex.clear_leftovers(tmp_path)
-        assert before.read() == bytes(7)
-    assert [file.name for file in tmp_path.iterdir()] == [index.FILE]
-    assert len(FaceIndex.load(tmp_path, encoder="e", dimension=_DIMENSION)) == 3
-
-
-def test_a_wiped_index_holds_no_vector_in_its_memory_and_can_be_filled_again() -> None:
-    faces = FaceIndex(dimension=_DIMENSION, encoder="e")
-    faces.put([1, 2, 3], _vectors(3, 4))
-    faces.generation, faces.mark = 5, "of the fifth"
-    memory = faces._vectors()
-    faces.wipe()
-    assert not memory.any()
-    assert (len(faces), faces.generation, faces.mark) == (0, 0, "")
-    assert faces.search(_vectors(1, 8)[0], 3) == []
-    faces.put([3, 4], _vectors(2, 6))
-    assert faces.search(_vectors(2, 6)[1], 1) == [Hit(4, 1.0)]
+def test_contents_tell_the_vectors_and_facts_that_were_put(tmp_path: Path) -> None:
+    held = held_of(300)
+    index = filled(tmp_path / "index", held)
+    for first, last in ((1, 2**63 - 1), (100, 700), (901, 1000)):
+        ids, digests, facts = index.contents(first, last)
+        expected = [key for key in sorted(held) if first <= key <= last]
+        assert ids.tolist() == expected
+        assert [bytes(digest) for digest in digests] == [sha256(held[key][0].tobytes()).digest() for key in expected]
+        assert facts.tolist() == [held[key][1].tolist() for key in expected]
