@@ -15,7 +15,8 @@ from mugsearch.errors import MugsearchError
 def answer(error: Exception, context: dict[str, Any]) -> Response | None:
     """{"code": …, "detail": one sentence} with the error's own status."""
     if isinstance(error, MugsearchError):
-        return Response({"code": error.code, "detail": error.message}, status=error.status)
+        headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+        return Response({"code": error.code, "detail": error.message}, status=error.status, headers=headers)
     return exception_handler(error, context)
 
 

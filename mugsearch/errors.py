@@ -6,10 +6,14 @@ The message is one sentence a person can act on: it is shown as it is.
 
 
 class MugsearchError(Exception):
-    """Base of all refusals. `code` is stable and goes into the audit and the API; `status` is the HTTP status."""
+    """Base of all refusals. `code` is stable and goes into the audit and the API; `status` is the HTTP status.
+
+    `retry_after`: in seconds, where it can be told when trying again makes sense.
+    """
 
     code = "error"
     status = 500
+    retry_after: int | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

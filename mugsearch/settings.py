@@ -233,8 +233,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "import"
 CELERY_TASK_ROUTES = {
     "mugsearch.probes.tasks.*": {"queue": "search"},
-    "mugsearch.gallery.tasks.keep_index": {"queue": "search"},
-    "mugsearch.gallery.tasks.check_index": {"queue": "search"},
+    "mugsearch.gallery.tasks.rebuild_index": {"queue": "search"},
     "mugsearch.gallery.tasks.*": {"queue": "import"},
     "mugsearch.retention.tasks.prove_forgotten": {"queue": "search"},
     "mugsearch.retention.tasks.*": {"queue": "import"},
@@ -253,7 +252,7 @@ CELERY_BEAT_SCHEDULE = {
         ("imports left behind", "gallery.tasks.resume", 15.0),
         ("expungements left behind", "retention.tasks.resume", 15.0),
         ("another encoder", "gallery.tasks.reencode", 60.0),
-        ("index on disk", "gallery.tasks.keep_index", 300.0),
+        ("index behind or damaged", "gallery.tasks.rebuild_index", 15.0),
         ("index against PostgreSQL", "gallery.tasks.check_index", crontab(hour=3, minute=17)),
         ("files that no row speaks of", "retention.tasks.sweep_orphans", crontab(hour=3, minute=47)),
     )

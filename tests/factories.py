@@ -173,6 +173,8 @@ class SearchFactory(factory.django.DjangoModelFactory[Search]):
     generation = 1
     gallery_size = 100
     depth = 100
+    scanned = 100
+    rescored = 100
     started_at = factory.LazyFunction(timezone.now)
     finished_at = factory.LazyFunction(timezone.now)
 

@@ -2,7 +2,9 @@
 
 from hashlib import sha256
 
+import numpy as np
 from django.db import transaction
+from numpy.typing import NDArray
 
 from mugsearch.engine import images
 from mugsearch.gallery import changes, encoding, vectors
@@ -39,3 +41,10 @@ def enrol(person: int, *, variant: int = 0, booking: Booking | None = None) -> P
         )
         changes.put([template])
     return photo
+
+
+def vector_of(template: Template) -> NDArray[np.float32]:
+    """(dimension,), as PostgreSQL has it."""
+    vector = np.empty(template.encoder.dimension, "<f4")
+    vectors.unseal(template, vector)
+    return vector

@@ -1,11 +1,16 @@
 """The change log that keeps every index in step with PostgreSQL. Call inside the transaction of the change."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
+from uuid import UUID
 
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from mugsearch.gallery import locks
 from mugsearch.gallery.models import GalleryChange, Template
+
+# What searches filter by, of a person and of a booking, and what the index therefore holds a copy of.
+SEARCHED_BY: Final = frozenset({"sex", "date_of_birth", "booked_on"})
 
 
 def put(templates: Sequence[Template]) -> int:
@@ -16,6 +21,13 @@ def put(templates: Sequence[Template]) -> int:
 def drop(templates: Sequence[Template]) -> int:
     """Vectors whose rows are being deleted. Returns the last number: an index that has applied it holds none."""
     return _append(GalleryChange.What.DROP, templates)
+
+
+def put_again(*, people: Iterable[UUID] = (), bookings: Iterable[UUID] = ()) -> None:
+    """Something of SEARCHED_BY was corrected on these; their vectors stay as they are."""
+    whose = Q(photo__booking__person__in=people) | Q(photo__booking__in=bookings)
+    if templates := list(Template.objects.filter(whose).only("pk", "encoder").order_by("pk")):
+        put(templates)
 
 
 def latest() -> int:

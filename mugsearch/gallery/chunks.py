@@ -38,6 +38,9 @@ class _Result:
     photos: list[tuple[Photo, Prepared]] = field(default_factory=list)
     rejects: list[ImportReject] = field(default_factory=list)
     already: int = 0
+    # Of whom a blank was filled that searches filter by.
+    people: set[UUID] = field(default_factory=set)
+    bookings: set[UUID] = field(default_factory=set)
 
     def enrolled(self) -> int:
         return sum(photo.state == Photo.State.ENROLLED for photo, _ in self.photos)
@@ -70,6 +73,7 @@ def write(*, run: ImportRun, runner: UUID, encoder: Encoder, outcomes: Sequence[
             _count(run, runner, rows=len(outcomes), rate=rate, counts=counts)
             if templates:
                 changes.put(templates)
+            changes.put_again(people=result.people, bookings=result.bookings)
             act.note(photos=[str(photo.pk) for photo, _ in result.photos], encoder=encoder.pk, **counts)
     except BaseException:
         # By our own ids: those in the run may by now be of the worker that has taken it over. When even this fails
@@ -121,10 +125,10 @@ def _sorted_out(
     booking_ids: dict[str, UUID],
 ) -> _Result:
     """Which rows become photographs, which are here already, which are rejected. Creates people and bookings."""
-    result = _Result()
     rows = [outcome if isinstance(outcome, BadRow) else outcome.row for outcome in outcomes]
     expunged = suppression.suppressed(agency.pk, (row.booking_number for row in rows))
     records = _Records(agency, [outcome for outcome in outcomes if isinstance(outcome, Outcome)], booking_ids)
+    result = _Result(people=records.people_filled, bookings=records.bookings_filled)
     for line, outcome, photo_id in zip(rows, outcomes, photo_ids, strict=True):
         if line.booking_number in expunged:
             # Neither its number nor the file's name, which may hold it or the person's, is written down again.
@@ -191,6 +195,8 @@ class _Records:
     def __init__(self, agency: Agency, outcomes: list[Outcome], new_ids: dict[str, UUID]) -> None:
         self._agency = agency
         self._new_ids = new_ids
+        self.people_filled: set[UUID] = set()
+        self.bookings_filled: set[UUID] = set()
         people = Person.objects.filter(agency=agency, person_id__in={outcome.row.person_id for outcome in outcomes})
         self._people: dict[str, Person] = {person.person_id: person for person in people}
         bookings = Booking.objects.filter(agency=agency, normalised_number__in=set(new_ids)).select_related("person")
@@ -232,8 +238,8 @@ class _Records:
         if person is None:
             person = Person.objects.create(agency=self._agency, person_id=row.person_id, **_told(row, ABOUT_PERSON))
             self._people[row.person_id] = person
-        else:
-            _fill_blanks(person, row, ABOUT_PERSON)
+        elif changes.SEARCHED_BY.intersection(_fill_blanks(person, row, ABOUT_PERSON)):
+            self.people_filled.add(person.pk)
         booking = self._bookings.get(row.normalised_number)
         if booking is None:
             booking = Booking.objects.create(
@@ -244,8 +250,8 @@ class _Records:
                 **_told(row, ABOUT_BOOKING),
             )
             self._bookings[row.normalised_number] = booking
-        else:
-            _fill_blanks(booking, row, ABOUT_BOOKING)
+        elif changes.SEARCHED_BY.intersection(_fill_blanks(booking, row, ABOUT_BOOKING)):
+            self.bookings_filled.add(booking.pk)
         return booking
 
 
@@ -253,11 +259,12 @@ def _told(row: Row, names: Sequence[str]) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
-def _fill_blanks(record: Model, row: Row, names: Sequence[str]) -> None:
-    """What a clerk or an earlier import has written stays; only what is blank is taken from the row."""
+def _fill_blanks(record: Model, row: Row, names: Sequence[str]) -> list[str]:
+    """What a clerk or an earlier import has written stays; what is blank is taken from the row. Returns what was."""
     told = {name: value for name, value in _told(row, names).items() if value not in ("", None)}
     blank = [name for name in told if getattr(record, name) in ("", None)]
     if blank:
         for name in blank:
             setattr(record, name, told[name])
         record.save(update_fields=blank)
+    return blank

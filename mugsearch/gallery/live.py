@@ -1,181 +1,283 @@
-"""The search worker's index: a cache of PostgreSQL, brought up to the last committed change before each search.
+"""The index as this process has it open: a cache of PostgreSQL, brought up to the last commit before each search.
 
-Only the search worker imports this module, because it loads FAISS. One process, one index, one lock.
+Several processes may have it open and take turns at writing it; whoever finds it missing, damaged or of another
+database builds it anew. That goes in steps, each a change of the index that is durable when it ends, so a killed
+rebuild goes on where it was, and what is expunged meanwhile can be dropped and proved at any time. Loads the search
+kernel: not for web processes, which ask `readiness`.
 """
 
 import logging
-from collections.abc import Iterable
-from contextlib import suppress
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
+from time import monotonic
+from typing import TypeVar
 
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from numpy.typing import NDArray
 
-from mugsearch.engine.index import FILE, FaceIndex, IndexDamaged
-from mugsearch.errors import Unavailable
-from mugsearch.gallery import locks, vectors
-from mugsearch.gallery.models import Encoder, GalleryChange, Template
-from mugsearch.vault.services import KeyDestroyed
+from mugsearch.audit import services as audit
+from mugsearch.engine.change import Change
+from mugsearch.engine.index import FILE, FaceIndex, IndexDamaged, State
+from mugsearch.errors import MugsearchError, Unavailable
+from mugsearch.gallery import filling, readiness, tasks
+from mugsearch.gallery.models import Encoder
+from mugsearch.gallery.readiness import NotReady
+
+__all__ = ["NotReady", "catch_up", "forget", "mend", "rebuild", "reset", "start_over", "verify"]
 
 logger = logging.getLogger(__name__)
 
-BATCH = 2000  # templates read from PostgreSQL at a time; about 1 MB sealed
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Held:
+    """An open index, which file it is, why it had to be made anew if it had, and what was missing and superfluous in
+    it when it was opened."""
+
+    encoder: Encoder
+    index: FaceIndex
+    file: os.stat_result | None
+    why: str = ""
+    mended: tuple[int, int] = (0, 0)
+
 
 _lock = RLock()
-_indexes: dict[int, FaceIndex] = {}  # by Encoder.pk; one at a time
-_saved: dict[int, str] = {}  # by Encoder.pk: the mark of the index that is on disk
+_held: _Held | None = None
 
 
 def catch_up(encoder: Encoder) -> FaceIndex:
-    """The index of `encoder` with every change applied that was committed before the call.
+    """The index of `encoder` with every change in it that was committed before the call.
 
-    The first call of a process loads the saved index. One that is missing, damaged or foreign is built anew from
-    PostgreSQL; so is the one in memory when PostgreSQL was restored from a backup underneath.
+    What takes a step or two is done here. Raises NotReady when more is left, after having had it begun.
     """
     with _lock:
-        index = _indexes.get(encoder.pk)
-        if index is None:
-            reset()  # the encoder was changed: the old vectors are of no use any more
-            index = _load(encoder)
-        elif not _applied(index, encoder):
-            logger.warning("PostgreSQL is not the one the index was made from, rebuilding")
-            index = None
-        return _rebuild(encoder) if index is None else index
+        state = _opened(encoder).index.state()
+        while not filling.is_current(state):
+            if filling.much_is_left(state, encoder):
+                if _have_it_known(encoder, state):
+                    transaction.on_commit(lambda: tasks.rebuild_index.delay(True), robust=True)
+                raise NotReady("The index is being rebuilt.")
+            state = _step(encoder)
+        return _opened(encoder).index
 
 
-def save(encoder: Encoder) -> int:
-    """Bring the index up to date, write it to disk, and return its generation."""
+def rebuild(encoder: Encoder, *, seconds: float = float("inf"), report: Callable[[State], None] | None = None) -> bool:
+    """Add what the index lacks, for about so long; whether it is complete and current now."""
+    until = monotonic() + seconds
+    try:
+        while True:
+            with _lock:
+                state = _opened(encoder).index.state()
+                if filling.is_current(state):
+                    readiness.ready(encoder)
+                    return True
+                state = _step(encoder)
+                if not state.complete and not _have_it_known(encoder, state):
+                    readiness.went_on(encoder, done=state.live)
+            if report:
+                report(state)
+            if monotonic() >= until:
+                return False
+    except MugsearchError as error:
+        readiness.in_trouble(encoder, error.message)
+        raise
+
+
+def start_over(encoder: Encoder) -> None:
+    """Erase the index, whatever its state; `rebuild` makes it anew."""
     with _lock:
-        index = catch_up(encoder)
-        folder = _folder(encoder)
-        if _saved.get(encoder.pk) != index.mark:
-            index.save(folder)
-            _saved[encoder.pk] = index.mark
-        _remove_other_folders(encoder)
-        return index.generation
+        _make(encoder, why="asked_for")
 
 
 def forget(template_ids: Iterable[int]) -> int:
-    """Apply all changes, save, and prove that none of the ids is in the index, in memory or on disk.
+    """Apply all changes, and prove that none of the ids is in the index, and that nothing beside it may hold them.
 
-    Returns the generation that holds none of them. Raises Unavailable when one is still there, or may be: in a file
-    that isn't the index.
+    What is dropped has been overwritten and read back when a change ends, and other processes map the same pages.
+    Returns the generation that holds none of the ids. Raises Unavailable when one is still there, or may be.
     """
-    gone = set(template_ids)
+    gone = np.array(sorted(set(template_ids)), np.int64)
     with _lock:
         encoder = Encoder.objects.get(state=Encoder.State.ACTIVE)
-        generation = save(encoder)
-        on_disk = FaceIndex.load(_folder(encoder), encoder=encoder.digest, dimension=encoder.dimension)
-        held = {"memory": _indexes[encoder.pk].ids(), "disk": on_disk.ids()}
-        on_disk.wipe()
-        for place, ids in held.items():
-            if left := gone.intersection(ids.tolist()):
-                raise Unavailable(f"{len(left)} vectors are still in the index ({place}).")
-        index_file = _folder(encoder) / FILE
-        others = [file.name for file in Path(settings.INDEX_DIR).rglob("*") if file.is_file() and file != index_file]
-        if others:
+        while not _change(encoder, lambda change: filling.take_in_log(change, encoder)):
+            pass
+        index = _opened(encoder).index
+        generation = index.state().generation
+        if left := np.count_nonzero(np.isin(gone, index.ids())):
+            raise Unavailable(f"{left} vectors are still in the index.")
+        _erase_other_indexes(encoder)
+        if others := _beside(encoder):
             raise Unavailable(f"Remove what lies beside the index, as it may hold vectors: {', '.join(others)}.")
         return generation
 
 
-def check(encoder: Encoder) -> tuple[int, int]:
-    """Compare the index with PostgreSQL both ways; rebuild if they differ. Returns (missing, superfluous)."""
+def verify(encoder: Encoder) -> tuple[int, int]:
+    """Open the index anew, so that every byte of it is checked. How many vectors were missing and how many superfluous
+    in it; both are mended, or the index is made anew."""
     with _lock:
-        catch_up(encoder)  # what may take long, before anybody is made to wait for us
-        with transaction.atomic():
-            locks.numbering_changes()  # nobody commits between the two readings
-            held = set(catch_up(encoder).ids().tolist())
-            recorded = set(Template.objects.filter(encoder=encoder).values_list("pk", flat=True))
-        missing, superfluous = recorded - held, held - recorded
-        if missing or superfluous:
-            logger.error("index differs from PostgreSQL: %d missing, %d superfluous", len(missing), len(superfluous))
-            _rebuild(encoder)
-        return len(missing), len(superfluous)
+        reset()
+        held = _opened(encoder)
+        return (len(filling.recorded(encoder)), 0) if held.why else held.mended
+
+
+def mend(encoder: Encoder, template_ids: Iterable[int]) -> None:
+    """Make these rows of the index what PostgreSQL says of them now."""
+    ids = list(template_ids)
+
+    def as_recorded(change: Change) -> None:
+        filling.take_in_log(change, encoder)
+        change.drop(ids)
+        filling.put(change, encoder, ids)
+
+    with _lock:
+        _change(encoder, as_recorded)
 
 
 def reset() -> None:
-    """Forget what this process holds, as a restart would, and leave nothing readable in its memory."""
+    """Let go of what this process has open, as a restart would."""
+    global _held
     with _lock:
-        for index in _indexes.values():
-            index.wipe()
-        _indexes.clear()
-        _saved.clear()
+        if _held:
+            _held.index.close()
+        _held = None
 
 
-def _applied(index: FaceIndex, encoder: Encoder) -> bool:
-    """Take in what was committed since. False, taking in nothing, when the index is of another history.
+def _step(encoder: Encoder) -> State:
+    """One change of the index: the log, and when it is being filled the next templates."""
 
-    Changes are numbered without gaps in the order of their commits, so whoever has a change has all before it, and
-    reading on from there misses none.
+    def go_on(change: Change) -> bool:
+        was_complete = change.complete
+        if filling.take_in_log(change, encoder) and not change.complete:
+            filling.read_on(change, encoder)
+        return change.complete and not was_complete
+
+    global _held
+    became_complete = _change(encoder, go_on)
+    held = _opened(encoder)
+    state = held.index.state()
+    if became_complete:
+        why, generation = held.why or readiness.why(encoder), state.generation
+        if state.live:  # a new installation has rebuilt nothing
+            audit.record("index.rebuilt", by=None, obj=encoder, why=why, vectors=state.live, generation=generation)
+        readiness.ready(encoder)
+        _held = replace(held, why="")
+    return state
+
+
+def _have_it_known(encoder: Encoder, state: State) -> bool:
+    """Tell the web processes that the index can't answer; False when they know."""
+    held = _opened(encoder)
+    return readiness.noticed(encoder, done=state.live, why=held.why or "far_behind")
+
+
+def _change(encoder: Encoder, do: Callable[[Change], T]) -> T:
+    """`do` in one change. An index found damaged, or of another history, is opened or made anew before."""
+    try:
+        with _opened(encoder).index.change() as change:
+            return do(change)
+    except IndexDamaged as error:
+        logger.warning("%s", error.message)
+        reset()
+    with _opened(encoder).index.change() as change:
+        return do(change)
+
+
+def _opened(encoder: Encoder) -> _Held:
+    """The index of the folder as it is now: one that was removed, or is of another encoder, is not used any more."""
+    if _held and _held.encoder.pk == encoder.pk and _is_there_still(_held):
+        return _held
+    try:
+        held = _open(encoder)
+    except IndexDamaged as error:
+        new = _file(encoder) is None
+        logger.log(logging.INFO if new else logging.WARNING, "%s", error.message)
+        held = _make(encoder, why="missing" if new else error.code)
+    _erase_other_indexes(encoder)
+    return held
+
+
+def _open(encoder: Encoder) -> _Held:
+    global _held
+    reset()
+    index = FaceIndex.open(_folder(encoder), dimension=encoder.dimension, encoder=encoder.digest)
+    _held = _Held(encoder, index, _file(encoder))
+    _held = held = replace(_held, mended=_settle(index, encoder))
+    return held
+
+
+def _make(encoder: Encoder, *, why: str) -> _Held:
+    global _held
+    reset()
+    index = FaceIndex.create(_folder(encoder), dimension=encoder.dimension, encoder=encoder.digest)
+    _held = held = _Held(encoder, index, _file(encoder), why)
+    return held
+
+
+def _settle(index: FaceIndex, encoder: Encoder) -> tuple[int, int]:
+    """See to it that the index is of this database, with a row for each template it should have and no other.
+
+    Rows are missing where damaged blocks were cleared. Returns how many were missing and superfluous. Raises
+    AnotherHistory.
     """
-    log = list(
-        GalleryChange.objects.filter(number__gte=index.generation)
-        .order_by("number")
-        .values_list("number", "mark", "what", "template_id", "encoder_id")
-    )
-    if index.generation:
-        if not log or (log[0][0], str(log[0][1])) != (index.generation, index.mark):
-            return False
-        del log[0]
-    if log:
-        last_word = {template: what for _, _, what, template, of in log if of == encoder.pk}
-        index.drop([template for template, what in last_word.items() if what == GalleryChange.What.DROP])
-        _put(index, [template for template, what in last_word.items() if what == GalleryChange.What.PUT])
-        index.generation, index.mark = log[-1][0], str(log[-1][1])
+    if not filling.is_current(index.state()):
+        with index.change() as change:
+            filling.take_in_log(change, encoder)
+    state, held = index.state(), index.ids()
+    recorded = filling.recorded(encoder)
+    recent = filling.changed_since(encoder, state.generation)
+    superfluous = np.setdiff1d(np.setdiff1d(held, recorded), recent)
+    expected = recorded if state.complete else recorded[recorded <= state.reached]
+    missing = np.setdiff1d(np.setdiff1d(expected, held), recent)
+    if not (index.lost or len(missing) or len(superfluous)):
+        return 0, 0
+    logger.error("%d vectors were missing in the index and %d superfluous", len(missing), len(superfluous))
+    if len(missing) > filling.BATCH:
+        with index.change() as change:
+            change.drop(superfluous)
+            change.complete, change.reached = False, int(missing[0]) - 1
+    else:
+        mend(encoder, [*superfluous.tolist(), *missing.tolist()])
+    audit.record("index.mended", by=None, obj=encoder, missing=len(missing), superfluous=len(superfluous))
+    return len(missing), len(superfluous)
+
+
+def _is_there_still(held: _Held) -> bool:
+    now = _file(held.encoder)
+    if not (now and held.file and os.path.samestat(now, held.file)):
+        return False
+    try:
+        held.index.state()
+    except IndexDamaged:
+        return False
     return True
 
 
-def _put(index: FaceIndex, ids: list[int]) -> None:
-    for start in range(0, len(ids), BATCH):
-        found: dict[int, NDArray[np.float32]] = {}
-        for template in Template.objects.filter(pk__in=ids[start : start + BATCH]).select_related("photo"):
-            # Expunged between our reading the row and opening it: its DROP is next in the log.
-            with suppress(KeyDestroyed):
-                found[template.pk] = vectors.unsealed(template)
-        if found:
-            index.put(np.array(list(found), dtype=np.int64), np.stack(list(found.values())))
-
-
-def _load(encoder: Encoder) -> FaceIndex | None:
-    FaceIndex.clear_leftovers(_folder(encoder))
+def _file(encoder: Encoder) -> os.stat_result | None:
     try:
-        index = FaceIndex.load(_folder(encoder), encoder=encoder.digest, dimension=encoder.dimension)
-    except IndexDamaged as error:
-        logger.info("building the index from PostgreSQL: %s", error.message)
+        return (_folder(encoder) / FILE).stat()
+    except FileNotFoundError:
         return None
-    mark = index.mark
-    recorded = Template.objects.filter(encoder=encoder).order_by("pk").values_list("pk", flat=True)
-    if not _applied(index, encoder) or index.ids().tolist() != list(recorded):
-        logger.warning("saved index is not of this PostgreSQL, or of an older backup of it; rebuilding")
-        index.wipe()
-        return None
-    _indexes[encoder.pk], _saved[encoder.pk] = index, mark
-    return index
-
-
-def _rebuild(encoder: Encoder) -> FaceIndex:
-    reset()
-    index = FaceIndex(dimension=encoder.dimension, encoder=encoder.digest)
-    # The last change is read first: what is committed meanwhile is applied again from the log, harmlessly.
-    last = GalleryChange.objects.order_by("number").values_list("number", "mark").last()
-    _put(index, list(Template.objects.filter(encoder=encoder).order_by("pk").values_list("pk", flat=True)))
-    if last:
-        index.generation, index.mark = last[0], str(last[1])
-    _applied(index, encoder)
-    _indexes[encoder.pk] = index
-    return index
 
 
 def _folder(encoder: Encoder) -> Path:
     return Path(settings.INDEX_DIR) / encoder.digest[:16]
 
 
-def _remove_other_folders(encoder: Encoder) -> None:
-    """Indexes of encoders that are no longer active would keep vectors of people who are erased."""
-    keep = _folder(encoder)
+def _erase_other_indexes(encoder: Encoder) -> None:
+    """Those of encoders that are no longer active would keep vectors of people who are erased."""
+    active = Encoder.objects.filter(state=Encoder.State.ACTIVE)
+    keep = {_folder(one) for one in (encoder, *active)}
     for folder in Path(settings.INDEX_DIR).iterdir():
-        if folder != keep and folder.is_dir():
+        if folder not in keep and folder.is_dir():
             FaceIndex.erase(folder)
+
+
+def _beside(encoder: Encoder) -> list[str]:
+    """What lies in the index folders and isn't the index. Its lock files are empty."""
+    own = _folder(encoder) / FILE
+    files = [path for path in Path(settings.INDEX_DIR).rglob("*") if path.is_file() and path != own]
+    return sorted(path.name for path in files if path.suffix != ".lock" or path.stat().st_size)

@@ -26,14 +26,12 @@ def between(limits: tuple[int, int]) -> list[MinValueValidator | MaxValueValidat
 class VisibleToRecords(models.QuerySet[M_co]):
     """People, bookings and their photographs are looked up by records staff of the same agency only."""
 
-    agency_path = "agency"
-
     def visible_to(self, user: User) -> Self:
         if not user.has_role(Role.RECORDS):
             return self.none()
         if user.agency_id is None:  # the console
             return self.all()
-        return self.filter(**{self.agency_path: user.agency_id})
+        return self.filter(agency=user.agency_id)
 
 
 class PersonQuerySet(VisibleToRecords["Person"]):
@@ -45,8 +43,6 @@ class BookingQuerySet(VisibleToRecords["Booking"]):
 
 
 class PhotoQuerySet(VisibleToRecords["Photo"]):
-    agency_path = "booking__agency"
-
     def waiting(self) -> "PhotoQuerySet":
         return self.filter(state=Photo.State.WAITING)
 
@@ -84,6 +80,11 @@ class Person(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["agency", "person_id"], name="one_person_per_agency_id"),
         ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["agency", "family_name", "given_names", "person_id"], include=["id"], name="people_by_name"
+            ),
+        ]
 
     def __str__(self) -> str:
         return ", ".join(part for part in (self.family_name, self.given_names) if part) or self.person_id
@@ -111,6 +112,9 @@ class Booking(models.Model):
         ordering: ClassVar = ["-booked_on", "booking_number"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["agency", "normalised_number"], name="one_booking_per_number"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["agency", "-booked_on", "booking_number"], include=["id"], name="bookings_by_day"),
         ]
 
     def __str__(self) -> str:
@@ -182,6 +186,8 @@ class Photo(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     booking = models.ForeignKey(Booking, on_delete=models.PROTECT, related_name="photos")
+    # The booking's. PostgreSQL writes it (migration 0010): nobody else has to, or can.
+    agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+", db_index=False, editable=False)
     sha256 = models.CharField(max_length=64, help_text="Of the file as it was received.")
     format = models.CharField(max_length=16)
     width = models.PositiveIntegerField()
@@ -201,7 +207,14 @@ class Photo(models.Model):
 
     class Meta:
         ordering: ClassVar = ["created_at", "id"]
-        indexes: ClassVar = [models.Index(fields=["sha256"], name="photos_by_sha256")]
+        indexes: ClassVar = [
+            models.Index(fields=["sha256"], name="photos_by_sha256"),
+            models.Index(fields=["agency", "created_at", "id"], name="photos_by_time"),
+            models.Index(fields=["agency", "state", "created_at", "id"], name="photos_by_state"),
+            models.Index(
+                fields=["agency", "trouble", "created_at", "id"], condition=~Q(trouble=""), name="photos_by_trouble"
+            ),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["booking", "sha256"], name="one_photo_per_booking"),
             models.CheckConstraint(
@@ -254,6 +267,30 @@ class GalleryChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number} {self.what} {self.template_id}"
+
+
+class IndexState(models.Model):
+    """What the search worker says of the index of an encoder to processes that can't look into it.
+
+    (no row, or READY) --missing, damaged, far behind--> REBUILDING --last template read--> READY
+    """
+
+    class State(models.TextChoices):
+        READY = "ready", "Ready"
+        REBUILDING = "rebuilding", "Being rebuilt"
+
+    encoder = models.OneToOneField(Encoder, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    state = models.CharField(max_length=10, choices=State)
+    why = models.CharField(max_length=20, help_text="Code of what made it necessary.")
+    trouble = models.CharField(max_length=300, blank=True, help_text="Why it doesn't go on; tried again all the time.")
+    done = models.BigIntegerField(help_text="Vectors in the index.")
+    total = models.BigIntegerField()
+    begun_with = models.BigIntegerField(help_text="Vectors in the index when it was taken up last.")
+    started_at = models.DateTimeField(help_text="When it was taken up last.")
+    updated_at = models.DateTimeField(help_text="Last sign of life of whoever rebuilds it.")
+
+    def __str__(self) -> str:
+        return f"{self.state} {self.done} of {self.total}"
 
 
 class Suppression(models.Model):

@@ -12,7 +12,7 @@ from mugsearch.accounts.models import Role, User
 from mugsearch.accounts.services import require
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, NotAllowed, WrongState
-from mugsearch.gallery import locks, manifest, staging, tasks
+from mugsearch.gallery import changes, locks, manifest, staging, tasks
 from mugsearch.gallery.models import Booking, BookingQuerySet, ImportRun, Person, PersonQuerySet, Photo
 
 PERSON_FIELDS = ("family_name", "given_names", "date_of_birth", "sex")
@@ -99,6 +99,8 @@ def edit_person(
             raise BadInput("Sex has to be M, F, X or U, or not recorded.")
         _not_in_the_future("date of birth", date_of_birth)
         changed = _correct(Person.objects.filter(pk=person.pk), values)
+        if changes.SEARCHED_BY.intersection(changed):
+            changes.put_again(people=[person.pk])
         act.note(fields=changed)
     person.refresh_from_db()
     return changed
@@ -121,6 +123,8 @@ def edit_booking(
         require(by, Role.RECORDS)
         _not_in_the_future("day of the booking", booked_on)
         changed = _correct(Booking.objects.filter(pk=booking.pk), values)
+        if changes.SEARCHED_BY.intersection(changed):
+            changes.put_again(bookings=[booking.pk])
         act.note(fields=changed)
     booking.refresh_from_db()
     return changed

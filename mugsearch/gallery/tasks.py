@@ -3,7 +3,17 @@
 The imports are late because web processes import this module to send messages and must load no model and no index.
 """
 
+import logging
+from typing import Any
+
 from celery import shared_task
+from celery.signals import worker_ready
+
+from mugsearch.errors import MugsearchError
+
+logger = logging.getLogger(__name__)
+
+SLICE = 1.0  # seconds that a rebuild makes the searches in the queue wait
 
 
 @shared_task
@@ -41,16 +51,41 @@ def reencode() -> None:
 
 
 @shared_task
-def keep_index() -> None:
-    """Save the search worker's index, so that a restart need not build it again."""
-    from mugsearch.gallery import encoding, live
+def rebuild_index(go_on: bool = False) -> None:
+    """Look after the index for about a second: take in what was committed, or go on with a rebuild.
 
-    live.save(encoding.active())
+    A rebuild sends itself again, behind the searches in the queue. The scheduler's message, without `go_on`, starts
+    one that nobody is at. On the queue "search": see CELERY_TASK_ROUTES.
+    """
+    from mugsearch.gallery import encoding, live, readiness
+
+    encoder = encoding.active()
+    if not go_on and readiness.under_way(encoder):
+        return
+    try:
+        complete = live.rebuild(encoder, seconds=SLICE)
+    except MugsearchError as error:
+        logger.error("the index: %s", error.message)  # shown to who wants to search, and tried again
+        return
+    if not complete:
+        rebuild_index.delay(True)
+
+
+@worker_ready.connect
+def look_after_the_index(sender: Any, **kwargs: Any) -> None:
+    """The search worker looks at its index before it takes the first message."""
+    if "search" in sender.app.amqp.queues.consume_from:
+        rebuild_index(True)
 
 
 @shared_task
 def check_index() -> None:
-    """Compare the index with PostgreSQL both ways and mend what differs."""
-    from mugsearch.gallery import encoding, live
+    """Compare the index with PostgreSQL and mend what differs. In the import worker, so that no search waits for it."""
+    from mugsearch.gallery import checking, encoding, live
 
-    live.check(encoding.active())
+    try:
+        checking.check(encoding.active())
+    except live.NotReady:
+        logger.info("the index is being rebuilt; it is compared another night")
+    finally:
+        live.reset()

@@ -12,11 +12,13 @@ def sealed(photo: Photo, encoder: Encoder, vector: NDArray[np.float32]) -> bytes
     return vault.seal(photo.booking_id, _name(photo.pk, encoder.pk), vector.astype("<f4").tobytes())
 
 
-def unsealed(template: Template) -> NDArray[np.float32]:
-    """Shape (dimension,). Raises vault.KeyDestroyed when the booking has been expunged."""
+def unseal(template: Template, into: NDArray[np.float32]) -> None:
+    """Write the vector into `into`, (dimension,) of "<f4", contiguous: the only copy, for the caller to wipe.
+
+    Raises vault.KeyDestroyed when the booking has been expunged.
+    """
     name = _name(template.photo_id, template.encoder_id)
-    data = vault.unseal(template.photo.booking_id, name, bytes(template.sealed_vector))
-    return np.frombuffer(data, dtype="<f4")
+    vault.unseal_into(template.photo.booking_id, name, bytes(template.sealed_vector), into.view(np.uint8).data)
 
 
 def _name(photo_id: object, encoder_id: object) -> str:

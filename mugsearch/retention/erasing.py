@@ -5,7 +5,7 @@
     key        the booking's data key: what copies and backups still hold of its photos and vectors can't be read
     files      the sealed photographs, overwritten and unlinked
     uploads    imports whose upload was on disk at the time have ended and it is gone
-    index      the search worker proves that its index forgot the vectors, in memory and on disk
+    index      the search worker overwrites the vectors in the index, also in one that is being rebuilt, and proves it
 
 The rows go first: were the key destroyed before they are committed, a failing commit would leave a booking without
 its photographs and without a word why. What the later steps need is kept on the order until they are done. Every
@@ -52,7 +52,7 @@ def carry_out(order_id: UUID) -> None:
 
 
 def prove(order_id: UUID) -> None:
-    """The search worker's step, for its process alone: it loads FAISS."""
+    """The search worker's step, for its process alone: it loads the search kernel."""
     _tried("forgotten_at", prove_forgotten, order_id)
 
 
@@ -136,7 +136,7 @@ def prove_forgotten(order_id: UUID) -> None:
     if order.state != State.ERASED or order.forgotten_at:
         return
     if order.templates_left:
-        from mugsearch.gallery import live  # only the search worker may load FAISS
+        from mugsearch.gallery import live  # loads the search kernel
 
         generation = live.forget(order.templates_left)
         if order.generation is None or generation < order.generation:

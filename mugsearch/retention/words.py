@@ -92,7 +92,7 @@ def certified(order: ExpungementOrder) -> list[dict[str, Any]]:
         _step(
             "Index proved",
             order.forgotten_at,
-            f"{vectors} looked for in the index, in the search worker's memory and as saved; none was found.",
+            f"{vectors} overwritten in the index and read back; then looked for in it, and none was found.",
         ),
     ]
 

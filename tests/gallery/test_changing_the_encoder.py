@@ -4,13 +4,13 @@ import pytest
 from mugsearch.audit.models import Entry
 from mugsearch.engine import encoders
 from mugsearch.errors import Unavailable, WrongState
-from mugsearch.gallery import encoding, importing, live, manifest, reencoding, sources, vectors
+from mugsearch.gallery import encoding, importing, live, manifest, reencoding, sources
 from mugsearch.gallery.models import Encoder, ImportRun, Template
 from mugsearch.probes import services, working
 from mugsearch.probes.models import Probe, Search
 from tests.factories import AgencyFactory, clerk, investigator
 from tests.fakes import FakeEncoder
-from tests.gallery_rows import enrol
+from tests.gallery_rows import enrol, vector_of
 from tests.probes.test_searching import searched
 from tests.probes.test_submitting import PURPOSE
 
@@ -67,11 +67,11 @@ def test_vectors_of_different_encoders_never_meet_in_one_search(other, settings)
 
 def test_after_the_change_nothing_of_the_old_encoder_is_left(other, settings):
     template = enrol(1).templates.get()
-    live.save(template.encoder)
+    live.catch_up(template.encoder)
     settings.MUGSEARCH_ENCODER = "other"
     new = reencoding.reencode()
     assert not Template.objects.filter(encoder=template.encoder).exists()
-    live.save(new)
+    live.catch_up(new)
     assert [folder.name for folder in settings.INDEX_DIR.iterdir()] == [new.digest[:16]]
     assert Entry.objects.filter(act="encoder.activated", details__before=template.encoder.digest).exists()
 
@@ -145,7 +145,7 @@ def test_a_search_under_way_while_the_encoder_changes_is_searched_again(other, s
 
 def test_a_vector_keeps_the_face_a_clerk_picked():
     photo = enrol(1)
-    assert np.allclose(vectors.unsealed(photo.templates.get()), FakeEncoder().embed(*_pixels_and_face(photo)))
+    assert np.allclose(vector_of(photo.templates.get()), FakeEncoder().embed(*_pixels_and_face(photo)))
 
 
 def _pixels_and_face(photo):

@@ -9,11 +9,12 @@ from django.utils import timezone
 
 from mugsearch.audit.models import Entry, Outcome
 from mugsearch.errors import BadInput, NotAllowed, WrongState
-from mugsearch.gallery import enrolling, services, tasks, vectors
+from mugsearch.gallery import enrolling, services, tasks
 from mugsearch.gallery.models import GalleryChange, Photo, Template
 from tests.factories import BookingFactory, PersonFactory, clerk, examiner, investigator
 from tests.fakes import FakeEncoder, synthetic_photo, synthetic_pixels
 from tests.gallery.arrange import folder_of, import_folder, row
+from tests.gallery_rows import vector_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fake_encoder")]
 
@@ -38,7 +39,7 @@ def test_the_face_a_clerk_picks_is_enrolled_by_the_worker(
     second = FakeEncoder().faces(synthetic_pixels(7, faces=2))[1]
     assert two_faces.face == {**second.to_dict(), "box": list(second.box)}
     expected = FakeEncoder().embed(synthetic_pixels(7, faces=2), second)
-    assert vectors.unsealed(Template.objects.get()) == pytest.approx(expected)
+    assert vector_of(Template.objects.get()) == pytest.approx(expected)
     assert GalleryChange.objects.count() == 1
 
 

@@ -16,7 +16,6 @@ from mugsearch.gallery import (
     encoding,
     importing,
     suppression,
-    vectors,
 )
 from mugsearch.gallery.models import (
     Booking,
@@ -39,6 +38,7 @@ from tests.gallery.arrange import (
     reasons,
     row,
 )
+from tests.gallery_rows import vector_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fake_encoder")]
 Several = ImportRun.Several
@@ -63,7 +63,7 @@ def test_a_photo_becomes_a_person_a_booking_an_image_and_a_vector(tmp_path: Path
     template = Template.objects.get()
     face = FakeEncoder().faces(stored)[0]
     assert photo.face == {**face.to_dict(), "box": list(face.box)}
-    assert vectors.unsealed(template) == pytest.approx(FakeEncoder().embed(stored, face))
+    assert vector_of(template) == pytest.approx(FakeEncoder().embed(stored, face))
     assert GalleryChange.objects.get().template_id == template.pk
     assert 0 <= photo.quality["score"] <= 100
 

@@ -1,4 +1,4 @@
-"""Web processes stay light, and fork safely: FAISS hangs after a fork, and models cost memory in every process."""
+"""Web processes stay light: models and the search kernel cost memory in every process."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import mugsearch.wsgi
 from django.urls import get_resolver
 get_resolver().url_patterns
 [pattern for pattern in get_resolver().reverse_dict]
-print([name for name in ("faiss", "cv2", "onnxruntime", "insightface") if name in sys.modules])
+print([name for name in ("numkong", "faiss", "cv2", "onnxruntime", "insightface") if name in sys.modules])
 """
 
 

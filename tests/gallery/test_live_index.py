@@ -1,14 +1,18 @@
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+"""The index a search is made with is PostgreSQL's gallery as of its last commit, and holds nobody who was erased."""
+
+from datetime import date
 
 import pytest
 from django.db import connection
 
-from mugsearch.engine.index import FILE, FaceIndex
+from mugsearch.engine.index import FILE, Filter
 from mugsearch.errors import Unavailable
-from mugsearch.gallery import changes, encoding, live
+from mugsearch.gallery import changes, encoding, live, services
 from mugsearch.gallery.models import GalleryChange, Photo, Template
-from tests.fakes import person_vector
+from mugsearch.vault import services as vault
+from tests.factories import BookingFactory, PersonFactory, clerk
+from tests.fakes import person_vector, synthetic_photo
+from tests.gallery.arrange import folder_of, import_folder, row
 from tests.gallery_rows import enrol
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fake_encoder")]
@@ -22,9 +26,16 @@ def ids_in_postgresql() -> list[int]:
     return list(Template.objects.order_by("pk").values_list("pk", flat=True))
 
 
-def remove(template: Template) -> None:
+def saved() -> bytes:
+    return (live._folder(encoding.active()) / FILE).read_bytes()
+
+
+def remove(template: Template) -> int:
+    """As an expungement would; its id."""
+    gone = template.pk
     changes.drop([template])
     template.delete()
+    return gone
 
 
 def test_what_was_committed_before_a_search_is_in_it():
@@ -35,62 +46,132 @@ def test_what_was_committed_before_a_search_is_in_it():
     assert ids_in_index() == ids_in_postgresql()
 
 
-def test_what_was_dropped_is_out_of_memory_and_disk_before_forget_returns():
+def test_a_search_that_finds_nothing_new_writes_nothing():
     enrol(1)
-    photo = enrol(2)
-    live.save(encoding.active())
-    template = photo.templates.get()
-    gone = template.pk
+    ids_in_index()
+    before = saved()
+    ids_in_index()
+    assert saved() == before
+
+
+def test_what_was_dropped_is_out_of_the_file_before_forget_returns():
+    enrol(1)
+    template = enrol(2).templates.get()
+    ids_in_index()
     vector = person_vector(2).tobytes()
-    saved = live._folder(encoding.active()) / FILE
-    assert vector in saved.read_bytes()
-    remove(template)
-    live.forget([gone])
-    assert vector not in saved.read_bytes()
+    assert vector in saved()
+    gone = remove(template)
+    assert live.forget([gone]) == changes.latest()
+    assert vector not in saved()
     assert gone not in ids_in_index()
 
 
 def test_forget_does_not_claim_what_is_not_so():
     template = enrol(1).templates.get()
-    with pytest.raises(Unavailable, match="still in the index"):
+    ids_in_index()
+    with pytest.raises(Unavailable, match="1 vectors are still in the index"):
         live.forget([template.pk])
 
 
-def test_a_restart_uses_the_saved_index_and_catches_up():
+def test_forget_claims_nothing_while_another_file_may_hold_the_vectors():
+    gone = remove(enrol(1).templates.get())
+    ids_in_index()
+    copy = live._folder(encoding.active()) / "faces.index.copy"
+    copy.write_bytes(b"vectors")
+    with pytest.raises(Unavailable, match=r"lies beside the index.*faces\.index\.copy"):
+        live.forget([gone])
+    copy.unlink()
+    live.forget([gone])
+
+
+def test_a_lock_file_that_holds_something_is_no_lock_file():
+    gone = remove(enrol(1).templates.get())
+    ids_in_index()
+    lock = live._folder(encoding.active()) / "vectors.lock"
+    lock.write_bytes(b"vectors")
+    with pytest.raises(Unavailable, match="lies beside the index"):
+        live.forget([gone])
+
+
+def test_a_restart_uses_the_index_on_disk_and_catches_up():
     enrol(1)
-    live.save(encoding.active())
+    ids_in_index()
     late = enrol(2).templates.get()
     live.reset()
     assert late.pk in ids_in_index()
     assert ids_in_index() == ids_in_postgresql()
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "bit flipped"])
-def test_a_damaged_index_is_noticed_and_rebuilt(damage):
-    enrol(1)
-    enrol(2)
-    live.save(encoding.active())
-    saved = live._folder(encoding.active()) / FILE
-    data = bytearray(saved.read_bytes())
-    if damage == "missing":
-        saved.unlink()
-    elif damage == "cut":
-        saved.write_bytes(data[:-40])
-    else:
-        data[len(data) // 2] ^= 1
-        saved.write_bytes(data)
-    live.reset()
-    assert ids_in_index() == ids_in_postgresql()
+def test_changes_are_numbered_without_gaps():
+    for person in range(4):
+        enrol(person)
+    assert list(GalleryChange.objects.order_by("number").values_list("number", flat=True)) == [1, 2, 3, 4]
 
 
-def test_an_index_from_before_a_restored_backup_is_not_used():
-    enrol(1)
-    gone = enrol(2).templates.get()
-    live.save(encoding.active())
-    GalleryChange.objects.filter(template_id=gone.pk).delete()  # as if the backup were older
-    gone.delete()
-    live.reset()
-    assert ids_in_index() == ids_in_postgresql()
+# What searches filter by
+
+
+def found_by(**where) -> bool:
+    """Whether a search that is narrowed so finds the one person there is."""
+    return bool(live.catch_up(encoding.active()).search(person_vector(1), 1, where=Filter(**where)).hits)
+
+
+def test_the_index_knows_what_is_recorded_and_a_blank_hides_nobody():
+    booking = BookingFactory(person=PersonFactory(sex="F", date_of_birth=date(1980, 5, 1)), booked_on=date(2020, 1, 2))
+    enrol(1, booking=booking)
+    assert found_by(sexes=frozenset("F"), born=(1980, 1980), booked=(date(2020, 1, 2), date(2020, 1, 2)))
+    assert found_by(agencies=frozenset([booking.agency_id.int >> 64]))
+    assert not found_by(sexes=frozenset("M"))
+    assert not found_by(born=(1981, None))
+    assert not found_by(booked=(None, date(2020, 1, 1)))
+    assert not found_by(agencies=frozenset([1]))
+
+
+@pytest.mark.parametrize("sex", ["", "U"])
+def test_somebody_whose_sex_is_not_known_is_found_whatever_was_asked_for(sex):
+    enrol(1, booking=BookingFactory(person=PersonFactory(sex=sex)))
+    assert found_by(sexes=frozenset("M"))
+    assert found_by(sexes=frozenset("F"))
+
+
+def test_a_correction_by_a_clerk_reaches_the_index():
+    booking = BookingFactory(person=PersonFactory(sex="M", date_of_birth=date(1980, 5, 1)), booked_on=date(2020, 1, 2))
+    enrol(1, booking=booking)
+    assert found_by(sexes=frozenset("M"))
+    about = {"family_name": "A", "given_names": "B"}
+    services.edit_person(
+        by=clerk(agency=booking.agency), person=booking.person, **about, date_of_birth=date(1990, 1, 1), sex="F"
+    )
+    assert not found_by(sexes=frozenset("M"))
+    assert not found_by(born=(1980, 1980))
+    assert found_by(sexes=frozenset("F"), born=(1990, 1990))
+    more = {"height_in": None, "weight_lb": None, "charge": "", "disposition": ""}
+    services.edit_booking(by=clerk(agency=booking.agency), booking=booking, booked_on=date(2021, 1, 2), **more)
+    assert not found_by(booked=(None, date(2020, 12, 31)))
+    assert found_by(booked=(date(2021, 1, 2), None))
+
+
+def test_a_correction_that_no_search_filters_by_is_no_change_of_the_gallery():
+    photo = enrol(1)
+    person = photo.booking.person
+    about = {"given_names": person.given_names, "date_of_birth": None, "sex": ""}
+    services.edit_person(by=clerk(agency=person.agency), person=person, family_name="Another", **about)
+    assert GalleryChange.objects.count() == 1
+
+
+def test_what_a_later_import_fills_in_reaches_the_index(tmp_path):
+    folder = folder_of(tmp_path, {"1.png": synthetic_photo(1)})
+    import_folder([row("1.png")], folder)
+    assert found_by(sexes=frozenset("M"), born=(1980, 1980))
+    import_folder([row("1.png", sex="F", date_of_birth="1990-01-01", booked_on="2021-01-02")], folder)
+    assert Photo.objects.count() == 1
+    assert not found_by(sexes=frozenset("M"))
+    assert not found_by(born=(1980, 1980))
+    assert not found_by(booked=(None, date(2020, 12, 31)))
+    assert found_by(sexes=frozenset("F"), born=(1990, 1990), booked=(date(2021, 1, 2), None))
+
+
+# Another database
 
 
 def another_database(people: list[int]) -> list[int]:
@@ -111,113 +192,48 @@ def another_database(people: list[int]) -> list[int]:
 def test_an_index_of_another_database_is_never_searched_even_if_every_number_in_it_agrees(people, worker):
     enrol(1)
     enrol(2)
-    live.save(encoding.active())
+    ids_in_index()
     ids = another_database(people)
     assert ids_in_postgresql()[:2] == ids[: len(people)]
     if worker == "is restarted":
         live.reset()
     index = live.catch_up(encoding.active())
-    assert index.search(person_vector(1), 1)[0].score < 0.5
-    assert index.search(person_vector(101), 1)[0].id == ids[0]
-    assert index.search(person_vector(101), 1)[0].score > 0.99
+    assert index.search(person_vector(1), 1).hits[0].score < 0.5
+    assert index.search(person_vector(101), 1).hits[0].id == ids[0]
+    assert index.search(person_vector(101), 1).hits[0].score > 0.99
     assert ids_in_index() == ids_in_postgresql()
+    assert person_vector(1).tobytes() not in saved()
 
 
-def test_an_index_rebuilt_for_another_database_replaces_the_one_on_disk():
+def test_an_index_from_before_a_restored_backup_is_not_used():
     enrol(1)
-    live.save(encoding.active())
-    saved = live._folder(encoding.active()) / FILE
-    another_database([101])
-    live.save(encoding.active())
-    assert person_vector(1).tobytes() not in saved.read_bytes()
-    assert person_vector(101).tobytes() in saved.read_bytes()
+    gone = enrol(2).templates.get()
+    ids_in_index()
+    GalleryChange.objects.filter(template_id=gone.pk).delete()  # as if the backup were older
+    gone.delete()
+    live.reset()
+    assert ids_in_index() == ids_in_postgresql()
 
 
 def test_a_worker_that_runs_on_an_empty_gallery_takes_in_the_first_photo():
     index = live.catch_up(encoding.active())
-    assert (index.generation, index.mark) == (0, "")
+    assert (index.state().generation, index.state().mark) == (0, "")
     enrol(1)
     assert live.catch_up(encoding.active()) is index
     assert len(index) == 1
 
 
-def test_forget_claims_nothing_while_another_file_may_hold_the_vectors():
+def test_a_photo_whose_key_is_destroyed_before_the_index_has_read_it_is_left_out():
+    gone, stays = enrol(1), enrol(2)
+    vault.destroy_key(gone.booking_id)
+    assert ids_in_index() == [stays.templates.get().pk]
+
+
+def test_a_vector_that_does_not_open_stops_the_index_instead_of_missing_somebody_in_silence(caplog):
     template = enrol(1).templates.get()
-    live.save(encoding.active())
-    gone = template.pk
-    remove(template)
-    copy = live._folder(encoding.active()) / "faces.index.copy"
-    copy.write_bytes(b"vectors")
-    with pytest.raises(Unavailable, match="lies beside the index"):
-        live.forget([gone])
-    copy.unlink()
-    live.forget([gone])
-
-
-def test_what_a_killed_save_left_is_gone_once_the_index_is_loaded():
-    enrol(1)
-    live.save(encoding.active())
-    folder = live._folder(encoding.active())
-    for name in ("faces.index.old", "faces.index.new"):
-        (folder / name).write_bytes(b"vectors")
-    live.reset()
-    ids_in_index()
-    assert [file.name for file in folder.iterdir()] == [FILE]
-
-
-@pytest.mark.parametrize("why", ["the encoder changed", "the check found a difference"])
-def test_vectors_of_an_index_that_is_given_up_are_zeroed_in_memory(why):
-    enrol(1)
-    given_up = live.catch_up(encoding.active())  # held on to, as its memory is looked at afterwards
-    memory = given_up._vectors()
-    assert memory.any()
-    if why == "the encoder changed":
-        live.reset()
-    else:
-        Template.objects.all().delete()  # behind the log's back
-        live.check(encoding.active())
-    assert not memory.any()
-    assert ids_in_index() == ids_in_postgresql()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_photo_enrolled_during_the_nightly_check_is_no_false_alarm(monkeypatch):
-    enrol(1)
-    live.catch_up(encoding.active())
-    ids, under_way = FaceIndex.ids, []
-
-    def enrol_elsewhere():
-        try:
-            enrol(2)
-        finally:
-            connection.close()
-
-    def enrol_meanwhile(index):
-        found = ids(index)
-        if not under_way:
-            under_way.append(pool.submit(enrol_elsewhere))
-            with suppress(TimeoutError):  # it has to wait for the check, or else would be done within this time
-                under_way[0].result(timeout=1)
-        return found
-
-    with ThreadPoolExecutor(1) as pool:
-        monkeypatch.setattr(FaceIndex, "ids", enrol_meanwhile)
-        assert live.check(encoding.active()) == (0, 0)
-    under_way[0].result()
-    assert ids_in_index() == ids_in_postgresql()
-    assert Template.objects.count() == 2
-
-
-def test_the_nightly_check_mends_a_difference():
-    enrol(1)
-    stray = enrol(2).templates.get()
-    ids_in_index()
-    Template.objects.filter(pk=stray.pk).delete()  # behind the log's back
-    assert live.check(encoding.active()) == (0, 1)
-    assert live.check(encoding.active()) == (0, 0)
-
-
-def test_changes_are_numbered_without_gaps():
-    for person in range(4):
-        enrol(person)
-    assert list(GalleryChange.objects.order_by("number").values_list("number", flat=True)) == [1, 2, 3, 4]
+    sealed = bytearray(template.sealed_vector)
+    sealed[40] ^= 1
+    Template.objects.filter(pk=template.pk).update(sealed_vector=bytes(sealed))
+    with pytest.raises(Unavailable, match="damaged or was moved"):
+        ids_in_index()
+    assert str(template.photo_id) in caplog.text

@@ -25,7 +25,7 @@ ROOT = "/api/v1/expungements"
 
 @pytest.fixture(autouse=True)
 def _fake(fake_encoder: object) -> None:
-    live._indexes.clear()
+    live.reset()
 
 
 def test_from_the_number_on_an_order_to_complete(api: Api) -> None:

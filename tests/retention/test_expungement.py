@@ -35,7 +35,7 @@ State = ExpungementOrder.State
 
 @pytest.fixture(autouse=True)
 def _fake(fake_encoder: object) -> None:
-    live._indexes.clear()
+    live.reset()
 
 
 def test_a_preview_names_exactly_what_will_go() -> None:
@@ -203,7 +203,7 @@ def test_after_approval_rows_files_key_and_vectors_are_gone() -> None:
 
 def test_an_order_is_complete_only_when_the_search_worker_has_proved_the_index(queued: list) -> None:
     life = a_life()
-    live.save(life.photos[0].templates.get().encoder)
+    live.catch_up(life.photos[0].templates.get().encoder)
     order = approved(requested(life.booking))
     assert ("mugsearch.retention.tasks.prove_forgotten", (str(order.pk),)) in queued
     assert (order.state, order.completed_at) == (State.ERASED, None)

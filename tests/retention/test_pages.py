@@ -24,7 +24,7 @@ State = ExpungementOrder.State
 
 @pytest.fixture(autouse=True)
 def _fake(fake_encoder: object) -> None:
-    live._indexes.clear()
+    live.reset()
 
 
 def completed(booking: Booking) -> ExpungementOrder:

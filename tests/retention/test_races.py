@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from mugsearch.errors import WrongState
 from mugsearch.gallery import changes, encoding, live, locks
 from mugsearch.gallery.models import Photo
-from mugsearch.probes import working
+from mugsearch.probes import ranking, working
 from mugsearch.probes.models import Candidate, Search
 from mugsearch.retention import queries, services, tasks
 from mugsearch.retention.models import ExpungementOrder
@@ -28,7 +28,7 @@ Elsewhere = Callable[..., "Future[Any]"]
 
 @pytest.fixture(autouse=True)
 def _fake(fake_encoder: object) -> None:
-    live._indexes.clear()
+    live.reset()
 
 
 @pytest.fixture
@@ -82,15 +82,15 @@ def test_a_search_that_asked_the_index_before_writes_nothing_of_the_booking_afte
 ) -> None:
     photo, other = enrol(7), enrol(8)
     search, order = a_queued_search(7), requested(photo.booking)
-    real = working._hits_of_enough_people
+    real = ranking.ask
 
-    def expunged_meanwhile(*args: Any, **kwargs: Any) -> Any:
-        hits = real(*args, **kwargs)
-        assert len(hits) == 2
+    def expunged_meanwhile(*args: Any) -> Any:
+        found = real(*args)
+        assert len(found.hits) == 2
         approved(order)
-        return hits
+        return found
 
-    monkeypatch.setattr(working, "_hits_of_enough_people", expunged_meanwhile)
+    monkeypatch.setattr(ranking, "ask", expunged_meanwhile)
     assert photos_found(search) == {other.pk}
 
 

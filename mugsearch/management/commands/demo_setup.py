@@ -68,8 +68,8 @@ class Command(BaseCommand):
                 f"{self._line()}{run.enrolled + run.already:,} photographs are in the gallery ({seconds:.0f} s), "
                 f"{run.waiting} wait for a clerk, {run.rejected} could not be taken."
             )
+            live.rebuild(encoder)
             self._search(investigator, chosen.probe)
-        live.save(encoder)
 
     def _search(self, investigator: User, image: Path) -> None:
         """The route of any probe, with the worker's part done here, so that it waits in the queue at once."""

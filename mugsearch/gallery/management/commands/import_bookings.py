@@ -6,15 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from mugsearch.accounts.models import Agency
 from mugsearch.accounts.services import console
 from mugsearch.errors import MugsearchError
 from mugsearch.gallery import importing, manifest, progress, rejects, sources
+from mugsearch.gallery.management.progress_line import ProgressCommand
 from mugsearch.gallery.models import ImportRun
 
-EVERY_SECONDS = 5.0  # between lines of progress when they go into a file
 EXPLAINED = """\
 The manifest is a CSV file with a header. Columns:
   needed    photo (path below DIR), person_id, booking_number
@@ -31,7 +31,7 @@ started or stopped early, 130 Ctrl-C.
 """
 
 
-class Command(BaseCommand):
+class Command(ProgressCommand):
     help = "Import booking photographs from a folder, by a manifest."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -65,13 +65,12 @@ class Command(BaseCommand):
         rejects_file: Path = options["rejects"] or path.with_name(f"{path.stem}-rejects.csv")
         if rejects_file.exists() and path.exists() and rejects_file.samefile(path):
             raise CommandError("The rejects can't be written over the manifest.", returncode=2)
-        self._shown = time.monotonic()
         started = time.monotonic()
         try:
             rows = manifest.read(_bytes_of(path))
             if rows.ignored:
-                self._aside(f"Columns that are ignored: {', '.join(rows.ignored)}")
-            self._aside(f"{len(rows):,} rows. Ctrl-C stops; the same command goes on.")
+                self.aside(f"Columns that are ignored: {', '.join(rows.ignored)}")
+            self.aside(f"{len(rows):,} rows. Ctrl-C stops; the same command goes on.")
             run = importing.run_here(
                 by=console(),
                 agency=_agency(options["agency"]),
@@ -81,13 +80,13 @@ class Command(BaseCommand):
                 progress=self._show,
             )
         except MugsearchError as error:
-            self._end_of_progress()
+            self.end_of_progress()
             raise CommandError(f"{error.message} What is in stays in.", returncode=2) from error
         except KeyboardInterrupt:
-            self._end_of_progress()
-            self._aside("Stopped. What is in stays in: run the same command again to go on.")
+            self.end_of_progress()
+            self.aside("Stopped. What is in stays in: run the same command again to go on.")
             raise SystemExit(130) from None
-        self._end_of_progress()
+        self.end_of_progress()
         self._sum_up(run, time.monotonic() - started)
         if run.rejected:
             _write(rejects_file, run)
@@ -98,21 +97,7 @@ class Command(BaseCommand):
         parts = [f"{run.rows_done:,} of {run.rows:,} rows", progress.rate(run)]
         if left := progress.remaining(run):
             parts.append(f"{left} left")
-        line = " · ".join(part for part in parts if part)
-        if self.stderr.isatty():
-            self._aside(f"\r\x1b[K{line}", ending="")
-            self.stderr.flush()
-        elif time.monotonic() - self._shown > EVERY_SECONDS:
-            self._shown = time.monotonic()
-            self._aside(line)
-
-    def _aside(self, text: str, ending: str = "\n") -> None:
-        """Beside the result, and not in the red of errors that Django gives to this stream."""
-        self.stderr.write(text, str, ending)
-
-    def _end_of_progress(self) -> None:
-        if self.stderr.isatty():
-            self._aside("\r\x1b[K", ending="")
+        self.show(" · ".join(part for part in parts if part))
 
     def _sum_up(self, run: ImportRun, seconds: float) -> None:
         rate = run.rows / max(seconds, 0.001)

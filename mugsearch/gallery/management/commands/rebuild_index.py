@@ -1,0 +1,45 @@
+"""./run manage rebuild_index: bring the index up to date here and now, or make it anew."""
+
+import time
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from mugsearch.engine.index import State
+from mugsearch.errors import MugsearchError
+from mugsearch.gallery import encoding, live, progress
+from mugsearch.gallery.management.progress_line import ProgressCommand
+from mugsearch.gallery.models import Template
+
+
+class Command(ProgressCommand):
+    help = (
+        "Go on with a rebuild of the index, or take in what it lacks. The search worker does the same by itself; both "
+        "may run at once. It can be stopped at any time and run again. While it runs, searches wait."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--anew", action="store_true", help="erase the index first, also one that is whole")
+
+    def handle(self, *, anew: bool, **options: Any) -> None:
+        started = time.monotonic()
+        try:
+            encoder = encoding.active()
+            if anew:
+                live.start_over(encoder)
+            total = Template.objects.filter(encoder=encoder).count()
+            live.rebuild(encoder, report=lambda state: self._show(state, total))
+            state = live.catch_up(encoder).state()
+        except MugsearchError as error:
+            self.end_of_progress()
+            raise CommandError(f"{error.message} What was read stays read.", returncode=2) from error
+        except KeyboardInterrupt:
+            self.end_of_progress()
+            self.aside("Stopped. Run the same command without --anew to go on; so does the search worker.")
+            raise SystemExit(130) from None
+        self.end_of_progress()
+        took = progress.duration(time.monotonic() - started)
+        self.stdout.write(f"The index is whole: {state.live:,} vectors, as of change {state.generation:,} ({took}).")
+
+    def _show(self, state: State, total: int) -> None:
+        self.show(f"{state.live:,} of {max(total, state.live):,} vectors")
