@@ -10,18 +10,24 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Max, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.audit import services as audit
+from mugsearch.gallery import readiness
 from mugsearch.probes import services as probes
 from mugsearch.probes.forms import ShareForm
 from mugsearch.probes.models import Case, Search
+from mugsearch.probes.views import about_repeats
 from reviews import queries
 from reviews.forms import CaseSearchForm
 
 PER_PAGE = 25
+
+NOBODY_THERE = "The gallery held nobody to compare with."
+NOBODY_PASSES = "Nobody in the gallery passes what this search was narrowed to."
 
 
 @needs(Role.INVESTIGATOR)
@@ -83,6 +89,7 @@ def search(request: HttpRequest, search_id: UUID) -> HttpResponse:
     if not (asked_again and moving):
         audit.record("search.viewed", by=signed_in(request), obj=found, case=found.probe.case_id)
     outcome = _outcome(found)
+    ranks = queries.list_of(found)
     face = found.probe.faces[found.face]
     context = {
         "search": found,
@@ -92,9 +99,13 @@ def search(request: HttpRequest, search_id: UUID) -> HttpResponse:
         "steps": _steps(found, outcome),
         # In the worker: look again at once. Among people: now and then, for each look is an entry in the audit.
         "again": "500ms" if moving else "60s" if found.state == Search.State.DONE and not outcome["over"] else "",
+        "rebuilding": readiness.notice() if moving else "",
         # A lead's page shows the list itself.
-        "ranks": [] if outcome["lead"] else queries.list_of(found),
+        "ranks": [] if outcome["lead"] else ranks,
+        "last": queries.last_score(ranks),
+        "nobody": NOBODY_PASSES if found.filters else NOBODY_THERE,
         **outcome,
+        **about_repeats(found, reverse("search_repeats", args=[found.pk])),
     }
     return render(request, "reviews/_search.html" if asked_again else "reviews/search.html", context)
 
@@ -105,6 +116,17 @@ def try_again(request: HttpRequest, search_id: UUID) -> HttpResponse:
     found = get_object_or_404(Search.objects.visible_to(signed_in(request)), pk=search_id)
     probes.try_again(by=signed_in(request), search=found)
     return redirect("search", found.pk)
+
+
+@needs(Role.INVESTIGATOR)
+@require_http_methods(["GET", "POST"])
+def repeats(request: HttpRequest, search_id: UUID) -> HttpResponse:
+    """POST asks for a repeat; GET is for htmx, while one is under way. It holds counts only, so that is no look."""
+    found = get_object_or_404(Search.objects.visible_to(signed_in(request)).select_related("encoder"), pk=search_id)
+    if request.method == "POST":
+        probes.repeat(by=signed_in(request), search=found)
+        return redirect(reverse("search", args=[found.pk]) + "#repeats")
+    return render(request, "probes/_repeats.html", about_repeats(found, request.path))
 
 
 def _outcome(search: Search) -> dict[str, Any]:

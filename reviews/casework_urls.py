@@ -6,5 +6,6 @@ urlpatterns = [
     path("cases/", casework.cases, name="cases"),
     path("cases/<uuid:case_id>", casework.case, name="case"),
     path("searches/<uuid:search_id>", casework.search, name="search"),
+    path("searches/<uuid:search_id>/repeats", casework.repeats, name="search_repeats"),
     path("searches/<uuid:search_id>/try-again", casework.try_again, name="try_again"),
 ]

@@ -47,6 +47,9 @@ class SearchExaminationSerializer(serializers.Serializer[Any]):
     result = serializers.ChoiceField(choices=["lead", "no_lead"], allow_null=True)
     concluded_at = serializers.DateTimeField(allow_null=True)
     lead = serializers.UUIDField(allow_null=True)
+    ceiling = serializers.FloatField(
+        allow_null=True, help_text="Nobody else in the gallery can score above it. Null before the examination is over."
+    )
     ranks = RankSerializer(many=True)
 
 
@@ -138,7 +141,12 @@ class SearchExamination(APIView):
         audit.record("search.viewed", by=signed_in(request), obj=search, case=search.probe.case_id)
         state = queries.examination_state(search)
         lead = queries.lead_of(search) if state.over else None
-        answer = {**vars(state), "lead": lead.pk if lead else None, "ranks": queries.list_of(search)}
+        answer = {
+            **vars(state),
+            "lead": lead.pk if lead else None,
+            "ceiling": search.ceiling if state.over else None,
+            "ranks": queries.list_of(search),
+        }
         return Response(SearchExaminationSerializer(answer).data)
 
 

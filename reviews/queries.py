@@ -229,6 +229,11 @@ def list_of(search: Search) -> list[Rank]:
     ]
 
 
+def last_score(ranks: list[Rank]) -> float | None:
+    """The lowest that is still known; None where nothing may be told, or nobody is left."""
+    return min((rank.score for rank in ranks if rank.score is not None), default=None)
+
+
 @dataclass(frozen=True)
 class Confirmation:
     """One of the two examinations behind a lead. The examiner's name is in the audit and the disclosure, not here."""
@@ -258,6 +263,10 @@ class LeadSheet:
     confirmations: list[Confirmation]
     ranks: list[Rank]
     siblings: list[Sibling]
+
+    @property
+    def last_score(self) -> float | None:
+        return last_score(self.ranks)
 
 
 def lead_sheet(lead: Lead) -> LeadSheet:

@@ -2,20 +2,26 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
+from mugsearch.audit import services as audit
 from mugsearch.audit.models import Entry
 from mugsearch.auditing import export as exports
 from mugsearch.auditing import queries, services
 from mugsearch.auditing.forms import AgainstForm, FilterForm
 from mugsearch.errors import BadInput
+from mugsearch.probes import services as probes
+from mugsearch.probes.models import Search
+from mugsearch.probes.views import about_repeats
 
 PER_PAGE = 50
 
@@ -99,6 +105,32 @@ def verify(request: HttpRequest) -> HttpResponse:
         else:
             status = 422
     return render(request, "auditing/verify.html", context, status=status)
+
+
+@needs(Role.AUDITOR)
+@require_GET
+def search(request: HttpRequest, search_id: UUID) -> HttpResponse:
+    """How a search was made, for whom a disclosure asks; whom it listed isn't shown here."""
+    found = _search(search_id)
+    audit.record("search.viewed", by=signed_in(request), obj=found, case=found.probe.case_id)
+    context = about_repeats(found, reverse("audit_search_repeats", args=[found.pk]))
+    return render(request, "auditing/search.html", context)
+
+
+@needs(Role.AUDITOR)
+@require_http_methods(["GET", "POST"])
+def repeats(request: HttpRequest, search_id: UUID) -> HttpResponse:
+    """POST asks for a repeat; GET is for htmx, while one is under way."""
+    found = _search(search_id)
+    if request.method == "POST":
+        probes.repeat(by=signed_in(request), search=found)
+        return redirect(reverse("audit_search", args=[found.pk]) + "#repeats")
+    return render(request, "probes/_repeats.html", about_repeats(found, request.path))
+
+
+def _search(search_id: UUID) -> Search:
+    searches = Search.objects.select_related("probe__case__agency", "encoder", "requested_by")
+    return get_object_or_404(searches, pk=search_id)
 
 
 def _rows(found: list[Entry]) -> list[dict[str, Any]]:

@@ -21,7 +21,8 @@ from mugsearch.audit.reading import Recorded
 from mugsearch.engine import images
 from mugsearch.errors import BadInput
 from mugsearch.probes import services
-from mugsearch.probes.models import Case, Probe, Search
+from mugsearch.probes.filters import SEXES, Filters
+from mugsearch.probes.models import Case, Probe, Repeat, Search
 from mugsearch.probes.services import Purpose
 from mugsearch.probes.views import probe_image_for
 
@@ -34,10 +35,30 @@ class CaseSerializer(serializers.ModelSerializer[Case]):
         fields = ("id", "number", "created_at")
 
 
+class FiltersSerializer(serializers.Serializer[Any]):
+    """Years and days are inclusive. Whoever has no value recorded is always compared."""
+
+    sexes = serializers.ListField(
+        child=serializers.ChoiceField(choices=SEXES), required=False, max_length=len(SEXES), help_text="Any of them."
+    )
+    born_from = serializers.IntegerField(required=False, allow_null=True, help_text="Year.")
+    born_to = serializers.IntegerField(required=False, allow_null=True, help_text="Year.")
+    booked_from = serializers.DateField(required=False, allow_null=True)
+    booked_to = serializers.DateField(required=False, allow_null=True)
+    agencies = serializers.ListField(
+        child=serializers.UUIDField(), required=False, max_length=1000, help_text="Booked by any of them."
+    )
+
+
 class SearchSerializer(serializers.ModelSerializer[Search]):
-    """`candidates_waiting` is how many await examination; who they are is not said before it is over."""
+    """`candidates_waiting` is how many await examination; who they are is not said before it is over.
+
+    Of `gallery_size` photographs `scanned` were compared, `rescored` of them in full precision: none of the others can
+    belong on the list. The score that proves it is with the examination's result.
+    """
 
     candidates_waiting = serializers.SerializerMethodField()
+    filters = FiltersSerializer(source="narrowed_to", read_only=True)
     encoder = serializers.CharField(source="encoder.name", default=None, read_only=True)
 
     class Meta:
@@ -47,6 +68,7 @@ class SearchSerializer(serializers.ModelSerializer[Search]):
             "probe",
             "face",
             "list_size",
+            "filters",
             "state",
             "failure",
             "requested_at",
@@ -55,6 +77,9 @@ class SearchSerializer(serializers.ModelSerializer[Search]):
             "encoder",
             "generation",
             "gallery_size",
+            "depth",
+            "scanned",
+            "rescored",
             "candidates_waiting",
         )
 
@@ -103,6 +128,38 @@ class NewProbeSerializer(serializers.Serializer[Any]):
 class NewSearchSerializer(serializers.Serializer[Any]):
     face = serializers.IntegerField(min_value=0, max_value=32767)
     list_size = serializers.IntegerField(min_value=2, max_value=50, required=False)
+    filters = FiltersSerializer(required=False, help_text="Narrow the search: a wrong filter hides the right person.")
+
+    def validate_filters(self, given: dict[str, Any]) -> Filters:
+        return Filters.of(given)
+
+
+class RepeatSerializer(serializers.ModelSerializer[Repeat]):
+    """`identical`: the list is as it was recorded, but for what was erased since; null until it is known."""
+
+    identical = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Repeat
+        fields = (
+            "id",
+            "search",
+            "requested_by",
+            "requested_at",
+            "state",
+            "failure",
+            "started_at",
+            "finished_at",
+            "identical",
+            "differing",
+            "erased_photos",
+            "erased_people",
+            "generation",
+            "scanned",
+        )
+
+    def get_identical(self, repeat: Repeat) -> bool | None:
+        return None if repeat.differing is None else repeat.differing == 0
 
 
 class ProbeFilter(FilterSet):  # type: ignore[misc]  # it ships no types
@@ -239,6 +296,29 @@ class OneSearch(generics.RetrieveAPIView[Search]):
         search = self.get_object()
         audit.record("search.viewed", by=signed_in(request), obj=search, case=search.probe.case_id)
         return Response(self.get_serializer(search).data)
+
+
+class Repeats(Recorded, generics.ListAPIView[Repeat]):
+    """The repeats of a search, newest first; POST asks for one. Poll until none is `queued` or `running`."""
+
+    thing = "repeat"
+    permission_classes = (role_permission(Role.INVESTIGATOR, Role.AUDITOR),)
+    serializer_class = RepeatSerializer
+    queryset = Repeat.objects.none()
+
+    def get_queryset(self) -> Any:
+        return self._search().repeats.all()
+
+    @extend_schema(request=None, responses={201: RepeatSerializer})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Search again over what of the gallery of then is still there, and compare the lists."""
+        repeat = services.repeat(by=signed_in(request), search=self._search())
+        return Response(RepeatSerializer(repeat).data, status=status.HTTP_201_CREATED)
+
+    def _search(self) -> Search:
+        repeatable = Search.objects.repeatable_by(signed_in(self.request))
+        found: Search = get_object_or_404(repeatable.select_related("probe__case", "encoder"), pk=self.kwargs["pk"])
+        return found
 
 
 class TryAgain(APIView):

@@ -11,5 +11,6 @@ urlpatterns = [
     path("probes/<uuid:pk>/searches", api.ProbeSearches.as_view(), name="api_probe_searches"),
     path("searches", api.Searches.as_view(), name="api_searches"),
     path("searches/<uuid:pk>", api.OneSearch.as_view(), name="api_search"),
+    path("searches/<uuid:pk>/repeats", api.Repeats.as_view(), name="api_repeats"),
     path("searches/<uuid:pk>/try-again", api.TryAgain.as_view(), name="api_try_again"),
 ]

@@ -1,9 +1,24 @@
-from typing import cast
+from dataclasses import fields
+from typing import Any, cast
 
 from django import forms
 
+from mugsearch.accounts.models import Agency
 from mugsearch.probes import policy
+from mugsearch.probes.filters import SEXES, Filters
 from mugsearch.probes.services import Purpose
+
+_NARROWING = [field.name for field in fields(Filters)]
+
+
+def _year(label: str) -> forms.IntegerField:
+    year = forms.NumberInput(attrs={"inputmode": "numeric", "placeholder": "Year"})
+    return forms.IntegerField(label=label, required=False, widget=year)
+
+
+def _day(label: str) -> forms.DateField:
+    day = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    return forms.DateField(label=label, required=False, widget=day)
 
 
 def _choices(options: dict[str, str]) -> list[tuple[str, str]]:
@@ -53,8 +68,60 @@ class NewProbeForm(forms.Form):
 
 
 class SearchForm(forms.Form):
-    face = forms.IntegerField(min_value=0)
-    list_size = forms.IntegerField(min_value=2, max_value=50, required=False)
+    """Which face, how many people, and whom the search is narrowed to (probes.filters)."""
+
+    face = forms.IntegerField(min_value=0, error_messages={"required": "Pick the face to search with."})
+    list_size = forms.IntegerField(
+        label="People on the list",
+        min_value=2,
+        max_value=50,
+        help_text="2 to 50. Two examiners look at every one of them.",
+    )
+    sexes = forms.MultipleChoiceField(
+        label="Sex, as recorded",
+        choices=[(code, code) for code in SEXES],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    born_from = _year("Born in or after")
+    born_to = _year("Born in or before")
+    booked_from = _day("Booked on or after")
+    booked_to = _day("Booked on or before")
+    agencies = forms.ModelMultipleChoiceField(
+        Agency.objects.order_by("name", "code"),
+        label="Booked by",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"invalid_choice": "Choose among the agencies listed.", "invalid_pk_value": "Choose one."},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if len(self.fields["agencies"].choices) < 2:  # type: ignore[attr-defined]  # a ModelMultipleChoiceField
+            del self.fields["agencies"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        for field, sentence in self._filters(cleaned).problems().items():
+            self.add_error(field, sentence)
+        return cleaned
+
+    def narrowing(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.fields if name in _NARROWING]
+
+    def is_narrowed(self) -> bool:
+        """Whether there is something to see: what was typed, or what is wrong with it."""
+        return any(field.errors or field.value() for field in self.narrowing())
+
+    def search(self) -> dict[str, Any]:
+        """What probes.services.search takes."""
+        data = self.cleaned_data
+        return {"face": data["face"], "list_size": data["list_size"], "filters": self._filters(data)}
+
+    @staticmethod
+    def _filters(cleaned: dict[str, Any]) -> Filters:
+        given = {name: cleaned[name] for name in _NARROWING if name in cleaned}
+        return Filters.of({**given, "agencies": [agency.pk for agency in given.get("agencies", ())]})
 
 
 class ShareForm(forms.Form):

@@ -4,11 +4,12 @@ import uuid
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, Role, User
 from mugsearch.gallery.models import Encoder, Person, Photo
+from mugsearch.probes.filters import Filters
 
 
 class CaseQuerySet(models.QuerySet["Case"]):
@@ -99,6 +100,10 @@ class SearchQuerySet(models.QuerySet["Search"]):
     def visible_to(self, user: User) -> "SearchQuerySet":
         return self.filter(probe__in=Probe.objects.visible_to(user))
 
+    def repeatable_by(self, user: User) -> "SearchQuerySet":
+        """Auditors repeat any search, investigators those of their cases. That shows no candidate to either."""
+        return self.all() if user.has_role(Role.AUDITOR) else self.visible_to(user)
+
     def finished(self) -> "SearchQuerySet":
         return self.filter(state=Search.State.DONE)
 
@@ -110,7 +115,7 @@ class Search(models.Model):
                                 RUNNING --third try failed----> FAILED
                                 RUNNING --worker died---------> QUEUED  (probes.tasks.resume)
 
-    PostgreSQL refuses another probe or another requester (migration 0002).
+    PostgreSQL refuses another probe, requester or narrowing (migrations 0002 and 0003), and any change of a DONE one.
     """
 
     class State(models.TextChoices):
@@ -125,6 +130,7 @@ class Search(models.Model):
     requested_at = models.DateTimeField(default=timezone.now, editable=False)
     face = models.PositiveSmallIntegerField(help_text="Position in probe.faces.")
     list_size = models.PositiveSmallIntegerField(help_text="How many people the list may hold, 2 to 50.")
+    filters = models.JSONField(default=dict, help_text="What it is narrowed to, as probes.filters writes it.")
     state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
     started_at = models.DateTimeField(null=True)
@@ -133,8 +139,12 @@ class Search(models.Model):
     # What was searched, and with what (EU AI Act art. 12(3)).
     encoder = models.ForeignKey(Encoder, on_delete=models.PROTECT, null=True, related_name="+")
     generation = models.BigIntegerField(null=True, help_text="GalleryChange.number the index had applied.")
-    gallery_size = models.PositiveIntegerField(null=True, help_text="Vectors searched.")
+    gallery_size = models.PositiveIntegerField(null=True, help_text="Photographs in the index.")
     depth = models.PositiveIntegerField(null=True, help_text="Photos ranked; siblings below it did not return.")
+    # The proof that nobody is missing on the list (engine.index.Found).
+    scanned = models.PositiveIntegerField(null=True, help_text="Photographs compared: those the filters left.")
+    rescored = models.PositiveIntegerField(null=True, help_text="Of them, compared in full precision.")
+    ceiling = models.FloatField(null=True, help_text="No other photograph can score above it; empty: no others.")
 
     objects: ClassVar = SearchQuerySet.as_manager()
 
@@ -150,13 +160,84 @@ class Search(models.Model):
             ),
             models.CheckConstraint(
                 condition=~Q(state="done")
-                | Q(encoder__isnull=False, generation__isnull=False, gallery_size__isnull=False),
+                | Q(encoder__isnull=False, generation__isnull=False, gallery_size__isnull=False, depth__isnull=False),
                 name="finished_search_says_what_it_searched",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="done")
+                | Q(scanned__isnull=False, rescored__isnull=False)
+                & Q(scanned__lte=F("gallery_size"), rescored__lte=F("scanned"))
+                & (Q(ceiling__isnull=False) | Q(rescored=F("scanned"))),
+                name="finished_search_proves_its_list",
             ),
         ]
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def narrowed_to(self) -> Filters:
+        return Filters.from_json(self.filters)
+
+    @property
+    def others(self) -> int:
+        """Photographs compared by their codes only: none of them can score above `ceiling`."""
+        return (self.scanned or 0) - (self.rescored or 0)
+
+
+class Repeat(models.Model):
+    """A finished search made once more over what is left of the gallery it searched, and whether the list is the same.
+
+    QUEUED --worker takes it--> RUNNING --compared----------------------------> DONE
+                                RUNNING --third try failed, or it can't be done--> FAILED
+                                RUNNING --worker died--------------------------> QUEUED  (probes.tasks.resume)
+
+    Holds counts only: neither its page nor its row tells anybody a rank or a score. PostgreSQL refuses another search
+    or requester, any change of one that has ended, and deletion (migration 0005).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    search = models.ForeignKey(Search, on_delete=models.PROTECT, related_name="repeats")
+    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField(default=timezone.now, editable=False)
+    state = models.CharField(max_length=8, choices=Search.State, default=Search.State.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    failure = models.CharField(max_length=300, blank=True)
+    generation = models.BigIntegerField(null=True, help_text="GalleryChange.number the index had applied this time.")
+    scanned = models.PositiveIntegerField(null=True, help_text="Photographs compared this time.")
+    erased_photos = models.PositiveIntegerField(null=True, help_text="In the gallery of then, erased since.")
+    erased_people = models.PositiveIntegerField(null=True, help_text="On the list of then, erased since.")
+    differing = models.PositiveIntegerField(
+        null=True, help_text="Photographs with another rank or score, beyond what was erased. 0: the same list."
+    )
+
+    class Meta:
+        ordering: ClassVar = ["-requested_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["search"], condition=Q(state__in=["queued", "running"]), name="one_open_repeat_per_search"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="done")
+                | Q(
+                    generation__isnull=False,
+                    scanned__isnull=False,
+                    erased_photos__isnull=False,
+                    erased_people__isnull=False,
+                    differing__isnull=False,
+                ),
+                name="finished_repeat_says_what_it_found",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def moves(self) -> bool:
+        return self.state in (Search.State.QUEUED, Search.State.RUNNING)
 
 
 class Candidate(models.Model):

@@ -1,4 +1,4 @@
-"""Submitting a probe image under a case, searching with one of its faces, sharing a case."""
+"""Submitting a probe image under a case, searching with one of its faces, repeating a search, sharing a case."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +12,11 @@ from mugsearch.accounts.services import require
 from mugsearch.audit import services as audit
 from mugsearch.engine import images
 from mugsearch.errors import BadInput, NotAllowed, WrongState
+from mugsearch.gallery import readiness
+from mugsearch.gallery.models import Encoder
 from mugsearch.probes import policy, tasks
-from mugsearch.probes.models import Case, Probe, Search
+from mugsearch.probes.filters import Filters
+from mugsearch.probes.models import Case, Probe, Repeat, Search
 from mugsearch.vault import services as vault
 
 
@@ -77,8 +80,10 @@ def submit(*, by: User, purpose: Purpose, image: bytes, idempotency_key: str | N
     return probe
 
 
-def search(*, by: User, probe: Probe, face: int, list_size: int | None = None) -> Search:
-    """Queue a search with the face at position `face` of `probe.faces`."""
+def search(
+    *, by: User, probe: Probe, face: int, list_size: int | None = None, filters: Filters | None = None
+) -> Search:
+    """Queue a search with the face at position `face` of `probe.faces`, among those whom `filters` leave."""
     with audit.act("search.requested", by=by, obj=probe, case=probe.case_id) as act:
         require(by, Role.INVESTIGATOR)
         _require_member(by, probe.case)
@@ -86,6 +91,9 @@ def search(*, by: User, probe: Probe, face: int, list_size: int | None = None) -
         size = rules.list_size if list_size is None else list_size
         if not 2 <= size <= 50:
             raise BadInput("The list holds between 2 and 50 people.")
+        filters = filters or Filters()
+        if problems := filters.problems():
+            raise BadInput(next(iter(problems.values())))
         _lock(probe)
         probe.refresh_from_db(fields=["state", "faces"])
         if probe.state != Probe.State.READY:
@@ -93,12 +101,16 @@ def search(*, by: User, probe: Probe, face: int, list_size: int | None = None) -
         if not 0 <= face < len(probe.faces):
             raise BadInput("Pick one of the faces found in this image.")
         _require_none_under_way(probe, face)
-        queued = Search.objects.create(probe=probe, requested_by=by, face=face, list_size=size)
+        readiness.require_ready()
+        queued = Search.objects.create(
+            probe=probe, requested_by=by, face=face, list_size=size, filters=filters.as_json()
+        )
         act.obj = queued
         act.note(
             probe=str(probe.pk),
             face=face,
             list_size=size,
+            filters=queued.filters,
             quality=probe.faces[face]["quality"]["score"],
             mode="investigation",  # no threshold (RULES 8)
         )
@@ -113,12 +125,45 @@ def try_again(*, by: User, search: Search) -> Search:
         _require_member(by, search.probe.case)
         _lock(search.probe)
         _require_none_under_way(search.probe, search.face)
+        readiness.require_ready()
         failed = Search.objects.filter(pk=search.pk, state=Search.State.FAILED)
         if failed.update(state=Search.State.QUEUED, attempts=0, failure="", started_at=None) != 1:
             raise WrongState("Only a failed search can be tried again.")
         transaction.on_commit(lambda: tasks.run_search.delay(str(search.pk)), robust=True)
     search.refresh_from_db()
     return search
+
+
+def repeat(*, by: User, search: Search) -> Repeat:
+    """Have a finished search made once more, to show that its list can be had again."""
+    with audit.act("search.repeat-requested", by=by, obj=search, case=search.probe.case_id) as act:
+        require(by, Role.AUDITOR, Role.INVESTIGATOR)
+        if not by.has_role(Role.AUDITOR):
+            _require_member(by, search.probe.case)
+        _lock(search.probe)
+        if reason := unrepeatable(search):
+            raise WrongState(reason)
+        if search.repeats.filter(state__in=[Search.State.QUEUED, Search.State.RUNNING]).exists():
+            raise WrongState("This search is being repeated already.")
+        readiness.require_ready()
+        queued = Repeat.objects.create(search=search, requested_by=by)
+        act.note(repeat=str(queued.pk))
+        transaction.on_commit(lambda: tasks.run_repeat.delay(str(queued.pk)), robust=True)
+    return queued
+
+
+def unrepeatable(search: Search) -> str:
+    """Why it can't be repeated, in a sentence; empty when it can."""
+    if search.state != Search.State.DONE or search.encoder is None or search.finished_at is None:
+        return "Only a finished search can be repeated."
+    active_since = search.encoder.activated_at
+    replaced = search.encoder.state != Encoder.State.ACTIVE or (active_since and active_since > search.finished_at)
+    if replaced:
+        return (
+            "The encoder was replaced since this search, and all vectors it had made were erased then, so the search "
+            "can't be repeated; its list stays as it was recorded."
+        )
+    return ""
 
 
 def share(*, by: User, case: Case, username: str) -> User:

@@ -1,6 +1,6 @@
 """What the search worker does. A message is only a nudge: PostgreSQL says what there is to do.
 
-The imports are late because web processes import this module to send messages and must not load FAISS.
+The imports are late because web processes import this module to send messages and must not load the search kernel.
 """
 
 from celery import shared_task
@@ -21,6 +21,13 @@ def run_search(search_id: str) -> None:
 
 
 @shared_task
+def run_repeat(repeat_id: str) -> None:
+    from mugsearch.probes import working
+
+    working.run_repeat(repeat_id)
+
+
+@shared_task
 def resume() -> None:
     from mugsearch.probes import working
 
@@ -28,3 +35,5 @@ def resume() -> None:
         find_faces.delay(str(probe_id))
     for search_id in working.searches_left_behind():
         run_search.delay(str(search_id))
+    for repeat_id in working.repeats_left_behind():
+        run_repeat.delay(str(repeat_id))

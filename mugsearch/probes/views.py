@@ -13,10 +13,10 @@ from mugsearch.accounts.models import Role, User
 from mugsearch.audit import services as audit
 from mugsearch.engine import images
 from mugsearch.errors import BadInput, MugsearchError, NotAllowed, Unavailable
-from mugsearch.gallery import faces
+from mugsearch.gallery import faces, readiness
 from mugsearch.probes import policy, services
 from mugsearch.probes.forms import NewProbeForm, SearchForm, ShareForm
-from mugsearch.probes.models import Case, Probe
+from mugsearch.probes.models import Case, Probe, Search
 from mugsearch.vault import services as vault
 from mugsearch.vault.responses import image
 
@@ -56,23 +56,29 @@ def probe(request: HttpRequest, probe_id: UUID) -> HttpResponse:
         Probe.objects.visible_to(signed_in(request)).select_related("case", "submitted_by"), pk=probe_id
     )
     asked_again = bool(request.headers.get("HX-Request"))
-    looking = found.state == Probe.State.RECEIVED
-    if not (asked_again and looking):
+    if not (asked_again and found.state == Probe.State.RECEIVED):
         audit.record("probe.viewed", by=signed_in(request), obj=found, case=found.case_id)
-    context = {
-        "probe": found,
-        "labels": services.policy_labels(found),
-        "faces": _faces(found),
-        "searches": found.searches.all(),
-        "list_size": policy.current().list_size,
-        "looking": looking,
-    }
+    context = _about(found, SearchForm(initial={"list_size": policy.current().list_size}))
     return render(request, "probes/_probe.html" if asked_again else "probes/probe.html", context)
 
 
-def _faces(probe: Probe) -> list[dict[str, Any]]:
+def _about(probe: Probe, form: SearchForm) -> dict[str, Any]:
+    return {
+        "probe": probe,
+        "labels": services.policy_labels(probe),
+        "faces": _faces(probe, form["face"].value()),
+        "searches": probe.searches.all(),
+        "looking": probe.state == Probe.State.RECEIVED,
+        "form": form,
+        "rebuilding": readiness.notice(),
+    }
+
+
+def _faces(probe: Probe, picked: Any) -> list[dict[str, Any]]:
+    """`picked`: the position that was sent, whatever it holds."""
     found = [(face["face"]["box"], face["quality"]) for face in probe.faces]
-    return faces.for_picker(found, chosen=found[0][0] if len(found) == 1 else None)
+    boxes = {str(position): box for position, (box, _) in enumerate(found)}
+    return faces.for_picker(found, chosen=found[0][0] if len(found) == 1 else boxes.get(str(picked)))
 
 
 @needs(Role.INVESTIGATOR)
@@ -92,12 +98,31 @@ def probe_image_for(user: User, probe_id: UUID) -> HttpResponse:
 @needs(Role.INVESTIGATOR)
 @require_POST
 def start_search(request: HttpRequest, probe_id: UUID) -> HttpResponse:
-    found = get_object_or_404(Probe.objects.visible_to(signed_in(request)), pk=probe_id)
-    form = SearchForm(request.POST)
-    if not form.is_valid():
-        raise BadInput("Pick the face to search with, and a list size between 2 and 50.")
-    search = services.search(by=signed_in(request), probe=found, **form.cleaned_data)
-    return redirect("search", search.pk)
+    found = get_object_or_404(
+        Probe.objects.visible_to(signed_in(request)).select_related("case", "submitted_by"), pk=probe_id
+    )
+    form, status = SearchForm(request.POST), 422
+    if form.is_valid():
+        try:
+            search = services.search(by=signed_in(request), probe=found, **form.search())
+        except (BadInput, Unavailable) as error:
+            form.add_error(None, error.message)
+            status = error.status
+        else:
+            return redirect("search", search.pk)
+    return render(request, "probes/probe.html", _about(found, form), status=status)
+
+
+def about_repeats(search: Search, url: str) -> dict[str, Any]:
+    """What probes/_repeats.html draws; `url` shows them again (GET) and asks for another one (POST)."""
+    repeats = list(search.repeats.select_related("requested_by"))
+    return {
+        "search": search,
+        "repeats": repeats,
+        "repeating": any(one.moves for one in repeats),
+        "unrepeatable": services.unrepeatable(search),
+        "repeats_url": url,
+    }
 
 
 @needs(Role.INVESTIGATOR)

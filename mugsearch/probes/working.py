@@ -1,13 +1,14 @@
-"""The search worker's side: finding faces in a probe, searching the gallery, writing the candidates.
+"""The search worker's side: finding faces in a probe, searching the gallery, writing the candidates; and repeats.
 
-Loads FAISS and the encoder, so only the worker imports it. Each step is safe to run twice, together or after one
-another: a guarded update decides who does it, and the result is written only while the row is still ours.
+Loads the search kernel and the encoder, so only the worker imports it. Each step is safe to run twice, together or
+after one another: a guarded update decides who does it, and the result is written only while the row is still ours.
 """
 
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from django.db import transaction
@@ -16,12 +17,12 @@ from django.utils import timezone
 
 from mugsearch.audit import services as audit
 from mugsearch.engine import images, quality
-from mugsearch.engine.encoders import Face
-from mugsearch.engine.index import Hit
 from mugsearch.errors import MugsearchError, Unavailable, WrongState
 from mugsearch.gallery import encoding, live, locks
-from mugsearch.gallery.models import Encoder, Photo, Template
-from mugsearch.probes.models import Candidate, Probe, Search, SiblingPhoto
+from mugsearch.gallery.models import Encoder, Photo
+from mugsearch.probes import ranking, repeating
+from mugsearch.probes.models import Candidate, Probe, Repeat, Search, SiblingPhoto
+from mugsearch.probes.ranking import Ranking
 from mugsearch.vault import services as vault
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,8 @@ LOST_AFTER = timedelta(seconds=10)
 DEAD_AFTER = timedelta(seconds=60)
 # So that a long queue isn't nudged over and over.
 NUDGES = 50
-# Photos ranked per search, at least: enough that siblings of listed people are accounted for.
-DEPTH = 200
+
+R = TypeVar("R", Search, Repeat)  # both are queued, taken, tried and given up in the same way
 
 
 def find_faces(probe_id: str | UUID) -> None:
@@ -71,108 +72,89 @@ def _finish_probe(probe: Probe, state: Probe.State, **changes: object) -> None:
 
 def run_search(search_id: str | UUID) -> None:
     """QUEUED -> RUNNING -> DONE or FAILED."""
-    taken = Search.objects.filter(pk=search_id, state=Search.State.QUEUED).update(
+    _run(Search, search_id, _search, _fail)
+
+
+def run_repeat(repeat_id: str | UUID) -> None:
+    """QUEUED -> RUNNING -> DONE or FAILED."""
+    _run(Repeat, repeat_id, repeating.repeat, repeating.fail)
+
+
+def _run(model: type[R], pk: str | UUID, work: Callable[[R], None], fail: Callable[[R, str], None]) -> None:
+    rows = model.objects.filter(pk=pk)
+    taken = rows.filter(state=Search.State.QUEUED).update(
         state=Search.State.RUNNING, attempts=F("attempts") + 1, started_at=timezone.now()
     )
     if not taken:
         return
-    search = Search.objects.select_related("probe").get(pk=search_id)
-    if search.attempts > TRIES:
-        _fail(search, "The search failed three times.")
+    row, mine = rows.get(), rows.filter(state=Search.State.RUNNING)
+    if row.attempts > TRIES:
+        fail(row, "The search failed three times.")
         return
     try:
-        _search(search)
+        work(row)
     except WrongState:
-        logger.info("search %s was taken over by another worker", search.pk)
+        logger.info("search %s was taken over by another worker", pk)
+    except live.NotReady:
+        # No try of this search: it waits for the index, however long that takes.
+        mine.update(state=Search.State.QUEUED, attempts=F("attempts") - 1)
     except MugsearchError as error:
-        Search.objects.filter(pk=search.pk, state=Search.State.RUNNING).update(state=Search.State.QUEUED)
-        _give_up_or_wait(search.attempts, error, lambda text: _fail(search, text))
+        mine.update(state=Search.State.QUEUED)
+        _give_up_or_wait(row.attempts, error, lambda text: fail(row, text))
 
 
 def _search(search: Search) -> None:
     probe = search.probe
     encoder = encoding.active()
-    model = encoding.loaded(encoder.spec)
-    pixels = images.read_png(vault.read_file(probe.pk, probe.pk))
-    vector = model.embed(pixels, Face.from_dict(probe.faces[search.face]["face"]))
-    index = live.catch_up(encoder)
-    hits = _hits_of_enough_people(index.search, vector, search.list_size, size=len(index))
+    vector = ranking.face_vector(search, encoder)
+    where = ranking.where(search.narrowed_to)
+    found = ranking.ask(encoder, lambda index: ranking.deep_enough(index, vector, people=search.list_size, where=where))
     with audit.act("search.finished", by=None, obj=search, case=probe.case_id) as act:
         locks.writing()
         if not Encoder.objects.filter(pk=encoder.pk, state=Encoder.State.ACTIVE).exists():
             raise Unavailable("The encoder was changed while this search ran; it is searched again.")
+        searched = {
+            "generation": found.generation,
+            "gallery_size": found.live,
+            "depth": len(found.hits),
+            "scanned": found.scanned,
+            "rescored": found.rescored,
+            "ceiling": found.ceiling,
+        }
         still_ours = Search.objects.filter(pk=search.pk, state=Search.State.RUNNING).update(
-            state=Search.State.DONE,
-            finished_at=timezone.now(),
-            encoder=encoder,
-            generation=index.generation,
-            gallery_size=len(index),
-            depth=len(hits),
+            state=Search.State.DONE, finished_at=timezone.now(), encoder=encoder, **searched
         )
         if not still_ours:
             raise WrongState("Another worker has finished this search.")
-        candidates = _write_candidates(search, hits)
+        candidates = _write_candidates(search, ranking.rank(found.hits, people=search.list_size))
         act.note(
             started_at=search.started_at.isoformat() if search.started_at else "",
             probe=str(probe.pk),
             probe_sha256=probe.sha256,
             encoder=encoder.name,
             encoder_digest=encoder.digest,
-            generation=index.generation,
-            gallery_size=len(index),
-            depth=len(hits),
+            **searched,
+            filters=search.filters,
             threshold=None,
             # Sorted by id: an examiner who is also an auditor must not learn the ranks here (RULES 12).
             candidates=sorted(str(candidate.pk) for candidate in candidates),
         )
 
 
-def _hits_of_enough_people(find: Callable[..., list[Hit]], vector: object, people: int, *, size: int) -> list[Hit]:
-    """The best photos, deep enough to hold `people` different people (or the whole gallery), at least DEPTH."""
-    depth = DEPTH
-    while True:
-        hits = find(vector, min(depth, size)) if size else []
-        if len(hits) >= size:
-            return hits
-        ids = [hit.id for hit in hits]
-        found = Template.objects.filter(pk__in=ids).values("photo__booking__person").distinct().count()
-        if found >= people:
-            return hits
-        depth *= 4
-
-
-def _write_candidates(search: Search, hits: list[Hit]) -> list[Candidate]:
-    """One candidate per person, best photo first. Rows are read again here, under the lock: what has no row any
-    more (expunged since the index was asked) is not on the list."""
-    rows = {
-        template.pk: template.photo
-        for template in Template.objects.filter(
-            pk__in=[hit.id for hit in hits], photo__state=Photo.State.ENROLLED
-        ).select_related("photo__booking")
+def _write_candidates(search: Search, ranked: Ranking) -> list[Candidate]:
+    """One candidate per person, the best photo speaking for them; of their other photos the ranks are kept."""
+    listed = {
+        person: Candidate(search=search, rank=rank, person_id=person, photo=photo, score=ranked.ranks[photo.pk][1])
+        for rank, (person, photo) in enumerate(ranked.best.items(), start=1)
     }
-    best: dict[UUID, Candidate] = {}
-    returned: dict[UUID, tuple[int, float]] = {}  # photo -> its rank among photos, its score
-    rank = 0
-    for hit in hits:
-        if (photo := rows.get(hit.id)) is None:
-            continue
-        rank += 1
-        returned[photo.pk] = (rank, hit.score)
-        person = photo.booking.person_id
-        if person not in best and len(best) < search.list_size:
-            best[person] = Candidate(search=search, rank=len(best) + 1, person_id=person, photo=photo, score=hit.score)
-    candidates = Candidate.objects.bulk_create(best.values())
-    siblings = Photo.objects.enrolled().filter(booking__person__in=best).select_related("booking").order_by("pk")
-    SiblingPhoto.objects.bulk_create(
-        SiblingPhoto(
-            candidate=best[photo.booking.person_id],
-            photo=photo,
-            rank=returned.get(photo.pk, (None, None))[0],
-            score=returned.get(photo.pk, (None, None))[1],
-        )
-        for photo in siblings
-        if photo.pk != best[photo.booking.person_id].photo_id
-    )
+    candidates = Candidate.objects.bulk_create(listed.values())
+    photos = Photo.objects.enrolled().filter(booking__person__in=listed).select_related("booking").order_by("pk")
+    siblings = []
+    for photo in photos:
+        candidate, (rank, score) = listed[photo.booking.person_id], ranked.of(photo.pk)
+        if photo.pk != candidate.photo_id:
+            siblings.append(SiblingPhoto(candidate=candidate, photo=photo, rank=rank, score=score))
+    SiblingPhoto.objects.bulk_create(siblings)
     return candidates
 
 
@@ -199,9 +181,16 @@ def probes_left_behind() -> list[UUID]:
 
 
 def searches_left_behind() -> list[UUID]:
-    """Searches whose message was lost; and those whose worker died, which go back into the queue first."""
-    now = timezone.now()
-    running = Search.objects.filter(state=Search.State.RUNNING, started_at__lt=now - DEAD_AFTER)
-    running.update(state=Search.State.QUEUED)
-    waiting = Search.objects.filter(state=Search.State.QUEUED, requested_at__lt=now - LOST_AFTER)
+    return _left_behind(Search)
+
+
+def repeats_left_behind() -> list[UUID]:
+    return _left_behind(Repeat)
+
+
+def _left_behind(model: type[R]) -> list[UUID]:
+    """Those whose message was lost; and those whose worker died, which go back into the queue first."""
+    now, rows = timezone.now(), model.objects
+    rows.filter(state=Search.State.RUNNING, started_at__lt=now - DEAD_AFTER).update(state=Search.State.QUEUED)
+    waiting = rows.filter(state=Search.State.QUEUED, requested_at__lt=now - LOST_AFTER)
     return list(waiting.order_by("requested_at").values_list("pk", flat=True)[:NUDGES])

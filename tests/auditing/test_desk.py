@@ -21,6 +21,7 @@ from mugsearch.audit import services as audit
 from mugsearch.audit.models import Entry
 from mugsearch.audit.verify import verify
 from tests.factories import CaseFactory, administrator, auditor, clerk, examiner, investigator
+from tests.reviews.arrange import finished_search
 from tests.triggers import past_the_triggers
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -265,3 +266,37 @@ def test_the_command_fails_and_names_the_first_bad_entry() -> None:
 def tamper(number: int) -> None:
     with past_the_triggers(), connection.cursor() as cursor:
         cursor.execute("UPDATE audit_entry SET act = 'thing.undone' WHERE number = %s", [number])
+
+
+def test_an_auditor_comes_from_an_entry_to_the_search_and_repeats_it(page: Page, api: Api) -> None:
+    search = finished_search(filters={"sexes": ["F"]}, gallery_size=300_000, scanned=1204, rescored=1204)
+    entry = audit.record("search.finished", by=None, obj=search, case=search.probe.case_id)
+    reader = auditor(full_name="Rita Reader")
+    address = f"/audit/searches/{search.pk}"
+    assert f'href="{address}"' in page(reader).get(f"/audit/{entry.number}").text
+
+    text = page(reader).get(address).text
+    assert Entry.objects.of(search).latest("number").act == "search.viewed"
+    assert "1,204 of 300,000 photographs were compared" in text
+    assert "Sex, as recorded: F" in text
+    for one in search.candidates.select_related("person"):
+        for secret in (str(one.pk), str(one.photo_id), str(one.person), f"{one.score:.2f}"):
+            assert secret not in text
+
+    answer = page(reader).post(f"{address}/repeats")
+    assert answer.headers["Location"] == f"{address}#repeats"
+    repeat = search.repeats.get()
+    assert repeat.requested_by == reader
+    moving = page(reader).get(f"{address}/repeats").text
+    assert f'hx-get="{address}/repeats"' in moving
+    assert "Rita Reader" in moving
+    assert api(reader).get(f"/api/v1/searches/{search.pk}/repeats").json()["results"][0]["id"] == str(repeat.pk)
+
+
+def test_only_auditors_see_a_search_at_the_desk(page: Page) -> None:
+    search = finished_search()
+    for person in (search.requested_by, examiner(), clerk(), administrator()):
+        assert page(person).get(f"/audit/searches/{search.pk}").status_code == 403
+        assert page(person).post(f"/audit/searches/{search.pk}/repeats").status_code == 403
+    assert page(auditor()).get(f"/audit/searches/{uuid4()}").status_code == 404
+    assert not search.repeats.exists()

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from django.utils import timezone
 
@@ -9,11 +10,11 @@ from mugsearch.engine import images
 from mugsearch.errors import Unavailable
 from mugsearch.gallery import changes, live
 from mugsearch.gallery.models import Photo, Template
-from mugsearch.probes import services, working
+from mugsearch.probes import ranking, services, working
 from mugsearch.probes.models import Candidate, Probe, Search
 from tests import factories
-from tests.fakes import synthetic_photo
-from tests.gallery_rows import enrol
+from tests.fakes import person_vector, synthetic_photo
+from tests.gallery_rows import enrol, vector_of
 from tests.probes.test_submitting import PURPOSE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fake_encoder")]
@@ -72,6 +73,22 @@ def test_the_right_person_comes_first_and_the_search_says_what_it_searched():
     assert details["threshold"] is None
 
 
+def test_a_finished_search_has_the_proof_that_nobody_is_missing_on_its_list(monkeypatch):
+    for person in range(120):
+        enrol(person)
+    monkeypatch.setattr(ranking, "DEPTH", 10)
+    search = searched(3, list_size=10)
+    assert (search.gallery_size, search.scanned, search.depth) == (120, 120, 10)
+    assert 10 <= search.rescored < 120
+    assert search.ceiling < search.candidates.get(rank=10).score
+    details = Entry.objects.of(search).get(act="search.finished").details
+    for number in ("scanned", "rescored", "ceiling", "depth"):
+        assert details[number] == getattr(search, number)
+    probe = person_vector(3, variant=9).astype(np.float64)
+    scores = sorted(float(vector_of(one).astype(np.float64) @ probe) for one in Template.objects.all())
+    assert scores[-1 - search.rescored] <= search.ceiling < scores[-10]
+
+
 def test_the_record_of_a_search_does_not_tell_the_ranks():
     for person in range(12):
         enrol(person)
@@ -101,7 +118,7 @@ def test_a_sibling_beyond_the_search_depth_is_listed_as_not_returned(monkeypatch
     far = enrol(40, booking=near.booking)  # an old photo that doesn't look like the person any more
     for person in range(10, 20):
         enrol(person)
-    monkeypatch.setattr(working, "DEPTH", 1)
+    monkeypatch.setattr(ranking, "DEPTH", 1)
     search = searched(3, list_size=2)
     best = search.candidates.get(rank=1)
     assert best.photo == near
@@ -117,7 +134,7 @@ def test_a_small_depth_is_deepened_until_the_list_is_full(monkeypatch):
         enrol(3, variant=variant, booking=first.booking)
     for person in range(10, 15):
         enrol(person)
-    monkeypatch.setattr(working, "DEPTH", 2)
+    monkeypatch.setattr(ranking, "DEPTH", 2)
     assert searched(3, list_size=5).candidates.count() == 5
 
 
@@ -158,6 +175,50 @@ def test_a_search_whose_worker_died_is_taken_up_again(queued):
     working.run_search(search.pk)
     search.refresh_from_db()
     assert search.state == Search.State.DONE
+
+
+def test_while_the_index_is_rebuilt_a_search_waits_and_loses_no_try(monkeypatch):
+    enrol(3)
+    probe = submitted(3)
+    search = services.search(by=probe.submitted_by, probe=probe, face=0)
+
+    def rebuilding(*args: object, **kwargs: object) -> None:
+        raise live.NotReady("The index is being rebuilt.")
+
+    monkeypatch.setattr(live, "catch_up", rebuilding)
+    for _ in range(5):
+        working.run_search(search.pk)
+    search.refresh_from_db()
+    assert (search.state, search.attempts) == (Search.State.QUEUED, 0)
+    monkeypatch.undo()
+    working.run_search(search.pk)
+    search.refresh_from_db()
+    assert (search.state, search.attempts) == (Search.State.DONE, 1)
+
+
+def test_a_search_never_takes_its_list_from_an_index_that_another_process_is_changing(monkeypatch):
+    """The other one's step ends between our catching up and our question, with half of an import taken in."""
+    photo = enrol(3)
+    probe = submitted(3)
+    search = services.search(by=probe.submitted_by, probe=probe, face=0)
+    find, steps = ranking.deep_enough, []
+
+    def half_of_an_import(index, vector, **asked):
+        if not steps:
+            template = photo.templates.get()
+            with index.change() as change:
+                change.drop([template.pk])
+                change.complete, change.generation = False, change.generation + 1
+            steps.append(find(index, vector, **asked))
+            live.start_over(template.encoder)
+            return steps[0]
+        return find(index, vector, **asked)
+
+    monkeypatch.setattr(ranking, "deep_enough", half_of_an_import)
+    working.run_search(search.pk)
+    search.refresh_from_db()
+    assert steps[0].hits == []
+    assert [candidate.photo for candidate in search.candidates.all()] == [photo]
 
 
 def test_a_search_that_keeps_failing_ends_after_three_tries_and_can_be_tried_again(monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 
 from mugsearch.accounts.models import User
 from mugsearch.audit.models import Entry
+from mugsearch.probes.models import Search
 from tests.factories import SearchFactory, examiner, investigator
 from tests.reviews.arrange import candidate, examine, finished_search, forget
 
@@ -79,3 +80,45 @@ def test_a_list_of_leads_leaves_an_entry_and_does_not_tell_which_searches_there_
     for unseen in (search.pk, uuid4()):
         answer = api(stranger).get(f"/api/v1/leads?search={unseen}")
         assert (answer.status_code, answer.json()["count"]) == (200, 0)
+
+
+def proved(**numbers: Any) -> Search:
+    numbers = {"gallery_size": 300_000, "scanned": 300_000, "rescored": 164, "ceiling": 0.293146, **numbers}
+    search = finished_search(**numbers)
+    examine(examiner(), search, same=(2,))
+    return search
+
+
+def test_the_proof_of_a_list_has_scores_only_once_the_examination_is_over(page: Page, api: Page):
+    search = proved()
+    me = search.requested_by
+    page_of, told = f"/searches/{search.pk}", f"/api/v1/searches/{search.pk}/examination"
+
+    text = page(me).get(page_of).text
+    assert "300,000 of 300,000 photographs were compared" in text
+    assert "None of the other 299,836 photographs can belong on the list." in text
+    assert "0.2931" not in text
+    assert "0.87" not in text
+    assert api(me).get(told).json()["ceiling"] is None
+    assert "ceiling" not in api(me).get(f"/api/v1/searches/{search.pk}").json()
+
+    examine(examiner(), search, same=(2,))
+    proof = "None of the other 299,836 photographs can score above 0.293146; the last on the list has 0.870000."
+    assert proof in page(me).get(page_of).text
+    assert proof in page(me).get(f"/reviews/leads/{search.lead.pk}").text
+    assert api(me).get(told).json()["ceiling"] == 0.293146
+
+
+def test_the_proof_goes_without_scores_when_all_of_the_list_was_erased(page: Page):
+    search = proved()
+    for one in search.candidates.all():
+        forget(one)
+    text = page(search.requested_by).get(f"/searches/{search.pk}").text
+    assert "None of the other 299,836 photographs can belong on the list." in text
+    assert "0.2931" not in text
+
+
+def test_where_all_were_compared_in_full_precision_that_is_the_proof(page: Page):
+    search = proved(rescored=300_000, ceiling=None)
+    text = page(search.requested_by).get(f"/searches/{search.pk}").text
+    assert "Each of these photographs was compared in full precision." in text

@@ -173,6 +173,7 @@ def test_until_it_is_over_the_investigator_is_told_how_far_and_nothing_more(sear
         "result": None,
         "concluded_at": None,
         "lead": None,
+        "ceiling": None,
         "ranks": [],
     }
     assert queries.list_of(search) == []
