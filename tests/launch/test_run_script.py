@@ -42,6 +42,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copy(CHECKOUT / "run", checkout)
     (checkout / "requirements.txt").write_text("# none\n")
     (checkout / "requirements-dev.txt").write_text("# none\n")
+    (checkout / "requirements-bench.txt").write_text("# none\n")
     return checkout
 
 
@@ -127,6 +128,24 @@ def test_it_installs_once_and_again_only_when_it_has_to(checkout: Path, tools: P
     (checkout / "requirements.txt").write_text("# none either\n")
     assert "the requirements changed" in run(checkout, "manage", path=tools).stderr
     assert run(checkout, "manage", path=tools).stderr == ""
+
+
+def test_only_the_comparison_with_other_engines_installs_them_and_nothing_takes_them_away(
+    checkout: Path, tools: Path
+) -> None:
+    python_in(tools, "python3")
+    has = checkout / ".venv" / "mugsearch-installed"
+    assert run(checkout, "bench", "import_rate", path=tools).returncode == 0
+    assert not (has / "requirements-bench.txt").exists()
+
+    assert "Installing" in run(checkout, "bench", "search", "--rows", "1", path=tools).stderr
+    assert (has / "requirements-bench.txt").exists()
+    assert run(checkout, "test", path=tools).stderr == ""
+    assert run(checkout, "manage", path=tools).stderr == ""
+
+    (checkout / "requirements.txt").write_text("# none either\n")
+    assert "the requirements changed" in run(checkout, "manage", path=tools).stderr
+    assert run(checkout, "bench", "search", path=tools).stderr == ""
 
 
 def test_a_moved_checkout_gets_a_new_environment(checkout: Path, tools: Path, tmp_path: Path) -> None:
