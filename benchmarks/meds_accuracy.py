@@ -17,8 +17,9 @@ def main() -> None:
 
     from mugsearch.accounts.models import Agency
     from mugsearch.accounts.services import console
-    from mugsearch.gallery import encoding, importing, live, manifest, sources, vectors
-    from mugsearch.gallery.models import ImportRun, Photo, Template
+    from mugsearch.engine.index import Filter
+    from mugsearch.gallery import encoding, filling, importing, live, manifest, sources
+    from mugsearch.gallery.models import ImportRun, Photo
 
     agency, _ = Agency.objects.get_or_create(code="bench", defaults={"name": "Benchmark"})
     run = importing.run_here(
@@ -34,16 +35,17 @@ def main() -> None:
 
     encoder = encoding.active()
     index = live.catch_up(encoder)
-    templates = Template.objects.filter(encoder=encoder).select_related("photo__booking")
+    templates = list(filling.templates(encoder))
     person_of = {template.pk: template.photo.booking.person_id for template in templates}
     mated = first = 0
-    for template in templates:
-        others = [pk for pk in person_of if pk != template.pk]
-        if person_of[template.pk] not in {person_of[pk] for pk in others}:
-            continue
-        mated += 1
-        best = index.search(vectors.unsealed(template), 1, allowed=others)[0]
-        first += person_of[best.id] == person_of[template.pk]
+    with filling.unsealed(templates, encoder) as (ids, rows, _):
+        for pk, vector in zip(ids.tolist(), rows, strict=True):
+            others = ids[ids != pk]
+            if person_of[pk] not in {person_of[other] for other in others.tolist()}:
+                continue
+            mated += 1
+            best = index.search(vector, 1, where=Filter(ids=others)).hits[0]
+            first += person_of[best.id] == person_of[pk]
     print(f"encoder {encoder.name}: rank-1 {first}/{mated} leave-one-out over {len(person_of)} photos")
 
 

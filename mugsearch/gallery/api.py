@@ -22,6 +22,7 @@ from mugsearch.errors import BadInput
 from mugsearch.gallery import manifest, progress, queries, services, views
 from mugsearch.gallery.models import Booking, BookingQuerySet, ImportReject, ImportRun, Person, Photo
 from mugsearch.gallery.numbers import normalised
+from mugsearch.gallery.paging import LongPages
 
 RECORDS = [role_permission(Role.RECORDS)]
 SEXES = [(code, code) for code in sorted(set(manifest.SEXES.values()))]
@@ -154,6 +155,7 @@ class People(generics.ListAPIView[Person]):
     """The agency's people. The look-up is recorded."""
 
     permission_classes = RECORDS
+    pagination_class = LongPages
     serializer_class = RecordedPersonSerializer
     filterset_fields = ("person_id",)
     queryset = Person.objects.none()
@@ -214,6 +216,7 @@ class Bookings(Recorded, generics.ListAPIView[Booking]):
 
     thing = "booking"
     permission_classes = RECORDS
+    pagination_class = LongPages
     serializer_class = BookingSerializer
     filterset_class = BookingFilter
     queryset = Booking.objects.none()
@@ -257,6 +260,7 @@ class Photos(Recorded, generics.ListAPIView[Photo]):
 
     thing = "photo"
     permission_classes = RECORDS
+    pagination_class = LongPages
     serializer_class = PhotoSerializer
     filterset_class = PhotoFilter
     queryset = Photo.objects.none()

@@ -8,7 +8,8 @@ kernel: not for web processes, which ask `readiness`.
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
@@ -55,7 +56,7 @@ def catch_up(encoder: Encoder) -> FaceIndex:
 
     What takes a step or two is done here. Raises NotReady when more is left, after having had it begun.
     """
-    with _lock:
+    with _lock, _troubles_shown(encoder):
         state = _opened(encoder).index.state()
         while not filling.is_current(state):
             if filling.much_is_left(state, encoder):
@@ -69,23 +70,19 @@ def catch_up(encoder: Encoder) -> FaceIndex:
 def rebuild(encoder: Encoder, *, seconds: float = float("inf"), report: Callable[[State], None] | None = None) -> bool:
     """Add what the index lacks, for about so long; whether it is complete and current now."""
     until = monotonic() + seconds
-    try:
-        while True:
-            with _lock:
-                state = _opened(encoder).index.state()
-                if filling.is_current(state):
-                    readiness.ready(encoder)
-                    return True
-                state = _step(encoder)
-                if not state.complete and not _have_it_known(encoder, state):
-                    readiness.went_on(encoder, done=state.live)
-            if report:
-                report(state)
-            if monotonic() >= until:
-                return False
-    except MugsearchError as error:
-        readiness.in_trouble(encoder, error.message)
-        raise
+    while True:
+        with _lock, _troubles_shown(encoder):
+            state = _opened(encoder).index.state()
+            if filling.is_current(state):
+                readiness.ready(encoder)
+                return True
+            state = _step(encoder)
+            if not state.complete and not _have_it_known(encoder, state):
+                readiness.went_on(encoder, done=state.live)
+        if report:
+            report(state)
+        if monotonic() >= until:
+            return False
 
 
 def start_over(encoder: Encoder) -> None:
@@ -172,6 +169,20 @@ def _have_it_known(encoder: Encoder, state: State) -> bool:
     """Tell the web processes that the index can't answer; False when they know."""
     held = _opened(encoder)
     return readiness.noticed(encoder, done=state.live, why=held.why or "far_behind")
+
+
+@contextmanager
+def _troubles_shown(encoder: Encoder) -> Iterator[None]:
+    """What keeps the index from becoming current (a full disk …) is told to who wants to search, until it is over.
+    Raises NotReady instead, so that what is in the queue waits."""
+    try:
+        yield
+    except NotReady:
+        raise
+    except (MugsearchError, OSError) as error:
+        trouble = error.message if isinstance(error, MugsearchError) else f"The index can't be used ({error.strerror})."
+        readiness.in_trouble(encoder, trouble)
+        raise NotReady(trouble) from error
 
 
 def _change(encoder: Encoder, do: Callable[[Change], T]) -> T:
@@ -273,7 +284,8 @@ def _erase_other_indexes(encoder: Encoder) -> None:
     keep = {_folder(one) for one in (encoder, *active)}
     for folder in Path(settings.INDEX_DIR).iterdir():
         if folder not in keep and folder.is_dir():
-            FaceIndex.erase(folder)
+            with suppress(FileNotFoundError):  # another process has erased it meanwhile
+                FaceIndex.erase(folder)
 
 
 def _beside(encoder: Encoder) -> list[str]:

@@ -19,7 +19,7 @@ State = IndexState.State
 # Between two signs of life of a rebuild lies a second or two, or a search; after BUSY another message may take it up.
 BUSY = timedelta(seconds=10)
 SILENT = timedelta(seconds=60)
-SHORTEST_WAIT, LONGEST_WAIT = 5, 300  # seconds
+SHORTEST_WAIT, USUAL_WAIT, LONGEST_WAIT = 5, 30, 300  # seconds; the usual one while it can't be told
 
 
 class NotReady(Unavailable):
@@ -35,7 +35,7 @@ class NotReady(Unavailable):
 def require_ready() -> None:
     """Raises NotReady, saying how far the rebuild is."""
     if state := rebuilding():
-        wait = _seconds_left(state) or LONGEST_WAIT
+        wait = _seconds_left(state) or USUAL_WAIT
         message = f"{sentence(state)} Nothing was stored; try again then."
         raise NotReady(message, retry_after=round(min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)))
 
@@ -54,7 +54,7 @@ def notice() -> str:
 def sentence(state: IndexState) -> str:
     """How far it is, for pages and refusals."""
     if state.trouble:
-        return f"The index can't be rebuilt at the moment: {state.trouble}"
+        return f"The index can't be brought up to date at the moment: {state.trouble}"
     silent = timezone.now() - state.updated_at
     if silent > SILENT:
         heard = progress.duration(silent.total_seconds())
@@ -93,6 +93,8 @@ def went_on(encoder: Encoder, *, done: int) -> None:
 
 
 def in_trouble(encoder: Encoder, trouble: str) -> None:
+    """It doesn't become current for now, and whoever looks after it tries again."""
+    noticed(encoder, done=0, why="trouble")
     IndexState.objects.filter(pk=encoder.pk, state=State.REBUILDING).update(trouble=trouble[:300])
 
 

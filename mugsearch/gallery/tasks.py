@@ -59,10 +59,10 @@ def rebuild_index(go_on: bool = False) -> None:
     """
     from mugsearch.gallery import encoding, live, readiness
 
-    encoder = encoding.active()
-    if not go_on and readiness.under_way(encoder):
-        return
     try:
+        encoder = encoding.active()
+        if not go_on and readiness.under_way(encoder):
+            return
         complete = live.rebuild(encoder, seconds=SLICE)
     except MugsearchError as error:
         logger.error("the index: %s", error.message)  # shown to who wants to search, and tried again

@@ -17,6 +17,7 @@ from mugsearch.errors import BadInput
 from mugsearch.gallery import queries, services
 from mugsearch.gallery.forms import BookingForm, FindPeopleForm, PersonForm
 from mugsearch.gallery.models import Booking, Person, Photo
+from mugsearch.gallery.paging import LongPaginator
 from mugsearch.vault import services as vault
 from mugsearch.vault.responses import image
 
@@ -38,7 +39,7 @@ def people(request: HttpRequest) -> HttpResponse:
     }
     if form.is_bound and form.is_valid():
         text, born = form.cleaned_data["q"], form.cleaned_data["born"]
-        page = Paginator(queries.find_people(user, text, born), PER_PAGE).get_page(request.GET.get("page"))
+        page = LongPaginator(queries.find_people(user, text, born), PER_PAGE).get_page(request.GET.get("page"))
         # What was typed is often a name, so only that something was typed is recorded, and who was shown.
         shown = [str(person.pk) for person in page]
         audit.record(

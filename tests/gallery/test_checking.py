@@ -1,12 +1,10 @@
 """Every night the index is compared with PostgreSQL both ways, and what differs is mended and said."""
 
 import io
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from mugsearch.audit.models import Entry
 from mugsearch.engine.index import FACTS, FILE
@@ -15,7 +13,7 @@ from mugsearch.gallery.checking import Checked
 from mugsearch.gallery.models import Person, Template
 from mugsearch.vault import services as vault
 from tests.fakes import person_vector
-from tests.gallery.test_rebuilding import _flip_in
+from tests.gallery.indexes import flip_in
 from tests.gallery_rows import enrol, vector_of
 
 pytestmark = pytest.mark.django_db
@@ -80,7 +78,7 @@ def test_a_row_with_other_facts_is_put_right(templates: list[Template]) -> None:
 def test_a_row_whose_bytes_were_damaged_is_read_again(templates: list[Template]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(filling, "BATCH", 10)
-        _flip_in("vectors")
+        flip_in("vectors")
         assert check() == Checked(vectors=5, missing=5)  # their block
     assert_mended(templates)
 
@@ -93,7 +91,7 @@ def test_an_index_that_had_to_be_made_anew_did_not_agree(templates: list[Templat
 
 
 def test_when_much_was_damaged_searches_are_refused_until_it_is_read_again(templates: list[Template]) -> None:
-    _flip_in("codes")
+    flip_in("codes")
     with pytest.raises(live.NotReady):
         check()
     live.rebuild(encoding.active())
@@ -126,41 +124,42 @@ def test_a_row_whose_key_is_destroyed_is_erased(templates: list[Template]) -> No
     assert templates[1].pk not in live.catch_up(encoding.active()).ids()
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("when", [("templates", "change"), ("unsealed", "change and catch up")])
 @pytest.mark.parametrize("what", ["enrolled", "erased", "corrected"])
 def test_what_changes_during_the_check_is_no_false_alarm(
-    templates: list[Template], what: str, monkeypatch: pytest.MonkeyPatch
+    templates: list[Template], what: str, when: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def change() -> None:
-        try:
-            if what == "enrolled":
-                enrol(9)
-            elif what == "erased":
-                changes.drop([templates[1]])
-                Template.objects.filter(pk=templates[1].pk).delete()
-            else:
-                person = templates[1].photo.booking.person
-                Person.objects.filter(pk=person.pk).update(sex="F")
-                changes.put_again(people=[person.pk])
-        finally:
-            connection.close()
+        if what == "enrolled":
+            enrol(9)
+        elif what == "erased":
+            changes.drop([templates[1]])
+            Template.objects.filter(pk=templates[1].pk).delete()
+        else:
+            person = templates[1].photo.booking.person
+            Person.objects.filter(pk=person.pk).update(sex="F")
+            changes.put_again(people=[person.pk])
 
-    with ThreadPoolExecutor(1) as elsewhere:
-        for name in ("unsealed", "changed_since"):  # before the rows are read and after
-            real, done = getattr(filling, name), []
+    def change_and_catch_up() -> None:
+        change()
+        live.catch_up(encoding.active())
 
-            def meanwhile(*args: Any, real: Any = real, done: list[bool] = done) -> Any:
-                if not done:
-                    done.append(True)
-                    elsewhere.submit(change).result()
-                return real(*args)
+    # Before the rows are read, and after, when another process has taken the change into the index already.
+    name, happens = when
+    real, done = getattr(filling, name), []
 
-            with monkeypatch.context() as once:
-                once.setattr(filling, name, meanwhile)
-                assert check().all_is_well()
-            assert done
-            if what == "erased":
-                break
+    def meanwhile(*args: Any) -> Any:
+        if not done:
+            done.append(True)
+            {"change": change, "change and catch up": change_and_catch_up}[happens]()
+        return real(*args)
+
+    monkeypatch.setattr(filling, "BATCH", 10)
+    with monkeypatch.context() as once:
+        once.setattr(filling, name, meanwhile)
+        checked = check()
+    assert done
+    assert checked.all_is_well()
     assert live.catch_up(encoding.active()).ids().tolist() == list(
         Template.objects.order_by("pk").values_list("pk", flat=True)
     )

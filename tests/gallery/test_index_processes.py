@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mugsearch.engine.index import FILE
 from mugsearch.gallery import changes, checking, encoding, filling, live, readiness, vectors
 from mugsearch.gallery.models import Template
-from tests.gallery_rows import enrol
+from tests import hunting
+from tests.gallery_rows import enrol, vector_of
 from tests.processes import environment
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("fake_encoder")]
@@ -125,6 +127,21 @@ def test_an_index_made_anew_by_one_process_is_used_by_the_other(started: Callabl
     (live._folder(encoding.active()) / FILE).unlink()
     assert sorted(step(other)["ids"]) == [template.pk, late.pk]
     assert live.catch_up(encoding.active()).ids().tolist() == [template.pk, late.pk]
+
+
+def test_a_process_that_has_read_every_vector_holds_none_of_them_in_memory_of_its_own(
+    started: Callable[..., Process],
+) -> None:
+    templates = [enrol(person).templates.get() for person in range(100)]
+    process = started("catch_up")
+    heard(process)
+    for _ in range(2):
+        step(process)
+        live.start_over(encoding.active())
+    step(process)
+    # But for the first one's: that is what the process searches with.
+    sought = hunting.Traces(np.stack([vector_of(template) for template in templates[1:]]))
+    assert hunting.in_memory(process.pid, sought) == {("float32", FILE), ("int8", FILE)}
 
 
 def test_a_rebuild_that_is_killed_goes_on_in_another_process_where_it_was(

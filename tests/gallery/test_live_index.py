@@ -1,5 +1,6 @@
 """The index a search is made with is PostgreSQL's gallery as of its last commit, and holds nobody who was erased."""
 
+from contextlib import suppress
 from datetime import date
 
 import pytest
@@ -7,7 +8,7 @@ from django.db import connection
 
 from mugsearch.engine.index import FILE, Filter
 from mugsearch.errors import Unavailable
-from mugsearch.gallery import changes, encoding, live, services
+from mugsearch.gallery import changes, encoding, filling, live, services
 from mugsearch.gallery.models import GalleryChange, Photo, Template
 from mugsearch.vault import services as vault
 from tests.factories import BookingFactory, PersonFactory, clerk
@@ -106,6 +107,17 @@ def test_changes_are_numbered_without_gaps():
     for person in range(4):
         enrol(person)
     assert list(GalleryChange.objects.order_by("number").values_list("number", flat=True)) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("how", ["well", "with an error"])
+def test_vectors_that_are_unsealed_for_the_index_are_wiped_however_that_ends(how):
+    templates = [enrol(person).templates.get() for person in range(3)]
+    with suppress(RuntimeError), filling.unsealed(templates, encoding.active()) as (ids, rows, _):
+        assert ids.tolist() == ids_in_postgresql()
+        assert rows.any(axis=1).all()
+        if how == "with an error":
+            raise RuntimeError
+    assert not rows.any()
 
 
 # What searches filter by

@@ -1,5 +1,5 @@
-"""Lists that take as long in a large gallery as in a small one: indexes in the order of each list, and the agency beside
-each photograph, because to look it up in the booking takes longer than everything else.
+"""Lists that take as long in a large gallery as in a small one: indexes in the order of each list, and the agency next
+to each photograph, because to look it up in the booking takes longer than everything else.
 
 PostgreSQL writes it, so it can't differ from the booking's, whoever writes.
 """
