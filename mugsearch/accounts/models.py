@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 
@@ -45,6 +45,11 @@ class UserManager(BaseUserManager["User"]):
         """Everybody who can have a sign-in: not the console."""
         return self.exclude(username=CONSOLE)
 
+    def fit_to_examine(self) -> "models.QuerySet[User]":
+        """Examiners with a certificate that is valid today."""
+        certified = ExaminerCertificate.objects.valid().filter(examiner=OuterRef("pk"))
+        return self.filter(Exists(certified), is_active=True, grants__role=Role.EXAMINER)
+
 
 class User(AbstractBaseUser):
     """A person who signs in, or the console (nobody signs in as it; commands act as it)."""
@@ -68,9 +73,9 @@ class User(AbstractBaseUser):
 
     @property
     def roles(self) -> frozenset[str]:
-        """Read from PostgreSQL once per instance, that is once per request."""
+        """Read from PostgreSQL once per instance, that is once per request; for a list of people, prefetch "grants"."""
         if "_roles" not in self.__dict__:
-            self.__dict__["_roles"] = frozenset(self.grants.values_list("role", flat=True))
+            self.__dict__["_roles"] = frozenset(grant.role for grant in self.grants.all())
         held: frozenset[str] = self.__dict__["_roles"]
         return held
 
@@ -82,8 +87,7 @@ class User(AbstractBaseUser):
         return self.is_active and any(role in self.roles for role in roles)
 
     def may_examine(self) -> bool:
-        """An examiner with a certificate that is valid today."""
-        return self.has_role(Role.EXAMINER) and self.certificates.valid().exists()
+        return User.objects.fit_to_examine().filter(pk=self.pk).exists()
 
 
 class RoleGrant(models.Model):

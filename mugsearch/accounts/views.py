@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.decorators import method_decorator
@@ -17,6 +18,8 @@ from mugsearch.accounts.forms import CertificateForm, NewUserForm, RolesForm
 from mugsearch.accounts.models import ExaminerCertificate, Role, User
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, WrongState
+
+PER_PAGE = 50
 
 
 @method_decorator(login_not_required, name="dispatch")
@@ -59,7 +62,8 @@ def users(request: HttpRequest) -> HttpResponse:
                 messages.success(request, f"{added.full_name} can sign in now.")
                 return redirect("user", added.pk)
     everybody = User.objects.people().select_related("agency").prefetch_related("grants")
-    return render(request, "accounts/users.html", {"users": everybody, "form": form}, status=status)
+    page = Paginator(everybody, PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "accounts/users.html", {"page": page, "form": form}, status=status)
 
 
 @needs(Role.ADMINISTRATOR)

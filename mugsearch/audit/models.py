@@ -28,13 +28,13 @@ class Entry(models.Model):
 
     number = models.BigIntegerField(primary_key=True)
     at = models.DateTimeField(db_index=True)
-    actor = models.UUIDField(null=True, db_index=True)
+    actor = models.UUIDField(null=True)
     address = models.GenericIPAddressField(null=True)
-    act = models.CharField(max_length=64, db_index=True)
+    act = models.CharField(max_length=64)
     outcome = models.CharField(max_length=8, choices=Outcome)
     object_type = models.CharField(max_length=64, blank=True)
-    object_id = models.CharField(max_length=64, blank=True, db_index=True)
-    case = models.UUIDField(null=True, db_index=True)
+    object_id = models.CharField(max_length=64, blank=True)
+    case = models.UUIDField(null=True)
     details = models.JSONField(default=dict)
     previous = models.CharField(max_length=64)
     digest = models.CharField(max_length=64, unique=True)
@@ -44,6 +44,14 @@ class Entry(models.Model):
     class Meta:
         ordering: ClassVar = ["-number"]
         verbose_name_plural = "entries"
+        # Pages are cut by number.
+        indexes: ClassVar = [
+            models.Index(fields=["actor", "number"], name="entries_by_actor"),
+            models.Index(fields=["act", "number"], name="entries_by_act"),
+            models.Index(fields=["object_id", "number"], name="entries_by_object"),
+            models.Index(fields=["case", "number"], name="entries_by_case"),
+            models.Index(fields=["number"], condition=~models.Q(outcome="done"), name="entries_not_done"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.number} {self.act} {self.outcome}"

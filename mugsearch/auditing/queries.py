@@ -5,9 +5,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
 from mugsearch.accounts.models import User
 from mugsearch.audit.models import Entry, EntryQuerySet
 from mugsearch.probes.models import Case
+
+_ACTS = """
+WITH RECURSIVE found AS (
+    (SELECT act FROM audit_entry ORDER BY act LIMIT 1)
+    UNION ALL
+    SELECT (SELECT act FROM audit_entry WHERE act > found.act ORDER BY act LIMIT 1) FROM found WHERE act IS NOT NULL
+)
+SELECT act FROM found WHERE act IS NOT NULL
+"""
 
 
 def last_number() -> int:
@@ -94,12 +105,9 @@ def page(filters: Filters, *, size: int, older_than: int | None = None, newer_th
 
 def acts() -> list[str]:
     """Every kind of act there is an entry of; one look into the index each, not a walk through the record."""
-    found: list[str] = []
-    while following := (
-        Entry.objects.filter(act__gt=found[-1] if found else "").order_by("act").values_list("act", flat=True).first()
-    ):
-        found.append(following)
-    return found
+    with connection.cursor() as cursor:
+        cursor.execute(_ACTS)
+        return [act for (act,) in cursor.fetchall()]
 
 
 def cases_numbered(number: str) -> tuple[UUID, ...]:

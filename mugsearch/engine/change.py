@@ -6,31 +6,33 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mugsearch.engine import scan
-from mugsearch.engine.segments import BLOCK, FACTS, IndexDamaged, IndexFile, Locks, Slots
+from mugsearch.engine.segments import BLOCK, FACTS, NOW, IndexDamaged, IndexFile, Locks, Slots
+from mugsearch.errors import Unavailable
 
 _CHUNK = 1024  # rows encoded at a time
 
 
 class Change:
-    """Made by `FaceIndex.change`. `generation`, `mark`, `complete` and `reached` are as they are now, to be set to
-    what they shall be; rows are put and dropped in the order of the calls."""
+    """Made by `FaceIndex.change`. What `State` tells, but for `live`, is here as it is now, to be set to what it shall
+    be; rows are put and dropped in the order of the calls."""
 
     def __init__(self, file: IndexFile, locks: Locks, dimension: int) -> None:
         self._file, self._locks, self._dimension = file, locks, dimension
         self._about = file.header()
         if self._about["before"] is not None:
             raise IndexDamaged("Somebody died while writing the index; it has to be opened anew.")
-        self._before = {name: self._about[name] for name in ("generation", "mark", "complete", "reached")}
+        self._before = {name: self._about[name] for name in NOW}
         self.generation: int = self._before["generation"]
         self.mark: str = self._before["mark"]
         self.complete: bool = self._before["complete"]
         self.reached: int = self._before["reached"]
+        self.whole: bool = self._before["whole"]
         self._ids = file.ids(self._about["segments"])
         self._free: list[int] | None = None
         self._end = self._about["rows"]  # slots from here on were never used
         self._staged: dict[int, int] = {}  # id -> slot, to be shown
         self._gone: set[int] = set()  # ids whose present row goes
-        self._begun = False
+        self._begun = self._half_written = False
 
     def put(self, ids: ArrayLike, vectors: NDArray[np.float32], facts: NDArray[Any] | None = None) -> None:
         """Add or replace: `ids` (n,) positive and distinct, `vectors` (n, dimension) float32 and of norm 1, `facts`
@@ -43,9 +45,11 @@ class Change:
             raise ValueError("ids are positive, and each is given once")
         scan.require_unit(rows)
         told = np.zeros(len(keys), FACTS) if facts is None else np.asarray(facts, FACTS)
+        self._half_written = True
         for start in range(0, len(keys), _CHUNK):
             some = slice(start, start + _CHUNK)
             self._stage(keys[some], rows[some], told[some])
+        self._half_written = False
 
     def drop(self, ids: ArrayLike) -> None:
         """Erase. Unknown ids are no error."""
@@ -60,6 +64,7 @@ class Change:
             if key in self._staged:
                 self._unstage(self._staged.pop(key))
         slots = self._places(len(keys))
+        self._staged.update(zip(keys.tolist(), slots.tolist(), strict=True))  # first: what fails now is zeroed
         codes, scales, errors = scan.encode(rows)
         for name, values in (
             ("scales", scales),
@@ -70,7 +75,6 @@ class Change:
         ):
             self._file.write(name, slots, values)
         codes[:] = 0
-        self._staged.update(zip(keys.tolist(), slots.tolist(), strict=True))
         self._gone.update(keys.tolist())
 
     def _places(self, count: int) -> Slots:
@@ -97,16 +101,21 @@ class Change:
             self._begun = True
 
     def commit(self) -> None:
+        if self._half_written:
+            self.discard()
+            raise Unavailable("The index was left as it was, because a part of a change had failed.")
         self._begin()
         gone = np.flatnonzero(np.isin(self._ids[: self._about["rows"]], np.array(list(self._gone), np.int64)))
         keys = np.array(list(self._staged), np.int64)
         slots = np.array(list(self._staged.values()), np.int64)
         order = np.argsort(slots)
-        now = {"generation": self.generation, "mark": self.mark, "complete": self.complete, "reached": self.reached}
+        now = {name: getattr(self, name) for name in NOW}
+        torn = self._about | {"before": self._before, "torn": True}
         self._about.update(now, rows=self._end, live=self._about["live"] + len(slots) - len(gone))
         self._about["segments"] = -(-self._end // self._file.rows)
         self._file.sync()  # what is about to be shown is on the disk
         with self._locks.changing():
+            self._file.write_header(torn)  # whoever reads this died in here: only who changes rows holds the lock
             self._file.zero(gone)
             self._file.write("ids", slots[order], keys[order])
             self._file.write_header(self._about | {"before": self._before})

@@ -20,12 +20,11 @@ from mugsearch.durable import fsync_folder, shred
 from mugsearch.engine import scan
 from mugsearch.engine.change import Change
 from mugsearch.engine.scan import DECIMALS
-from mugsearch.engine.segments import BLOCK, FACTS, FILE, ROWS, IndexDamaged, IndexFile, Locks, Segment, Slots
+from mugsearch.engine.segments import BLOCK, FACTS, FILE, NOW, ROWS, IndexDamaged, IndexFile, Locks, Segment, Slots
 
 __all__ = ["DECIMALS", "FACTS", "FILE", "FaceIndex", "Filter", "Found", "Hit", "IndexDamaged", "State"]
 
 _EMPTY: Final = bytes(32)  # in place of the digest of a block that was never written
-_NOW: Final = ("generation", "mark", "complete", "reached")
 
 
 @dataclass(frozen=True)
@@ -80,12 +79,15 @@ class Found:
 @dataclass(frozen=True)
 class State:
     """`generation` and `mark` say which change of the gallery the index has taken in last; `complete` is False while
-    it is being built, and `reached` how far that has come. All are the owner's to set, in a change."""
+    it is being built, and `reached` how far that has come. `whole` is False once `check` has cleared rows or a writer
+    has died, until the owner has put back what is missing; no search is answered meanwhile. All but `live`, the number
+    of rows, are the owner's to set, in a change."""
 
     generation: int
     mark: str
     complete: bool
     reached: int
+    whole: bool
     live: int
 
 
@@ -117,8 +119,8 @@ class FaceIndex:
                 "rows": 0,
                 "live": 0,
             }
-            now = {"generation": 0, "mark": "", "complete": False, "reached": 0, "before": None}
-            file.write_header({**size, **now})
+            now = {"generation": 0, "mark": "", "complete": False, "reached": 0, "whole": True}
+            file.write_header({**size, **now, "before": None, "torn": False})
             file.sync()
             fsync_folder(folder)
         return cls(file, locks, dimension=dimension, encoder=encoder)
@@ -154,8 +156,9 @@ class FaceIndex:
         fsync_folder(folder.parent)
 
     def state(self) -> State:
-        about = self._about()
-        return State(**{name: about[name] for name in (*_NOW, "live")})
+        with self._locks.reading():
+            about = self._about()
+        return State(**{name: about[name] for name in (*NOW, "live")})
 
     def __len__(self) -> int:
         return int(self._file.header()["live"])
@@ -206,9 +209,10 @@ class FaceIndex:
             return []
         with self._locks.reading():
             about = self._about()
+            if not about["whole"]:
+                raise IndexDamaged("The index lacks rows that were damaged; they have to be put back first.")
             asked = where if where or about["live"] == about["rows"] else Filter()  # no row may be an empty place
             segments = self._file.segments(about["segments"])
-
             listed = None
             if asked and asked.ids is not None:
                 listed = np.isin(self._file.ids(about["segments"]), asked.ids)
@@ -233,12 +237,13 @@ class FaceIndex:
         ]  # fmt: skip
 
     def _about(self) -> dict[str, Any]:
-        """The header, once it is sure that the file is as long as it says, and no writer died while rows changed."""
+        """The header, for who holds the lock for reading, once it is sure that the file is as long as it says and no
+        writer died while rows changed. One who died before left rows that nobody sees yet."""
         about = self._file.header()
         self._file.segments(about["segments"])
-        if about["before"] is None or self._locks.somebody_writes() or self._file.header()["before"] is None:
-            return about
-        raise IndexDamaged("Somebody died while writing the index; it has to be opened anew.")
+        if about["torn"]:
+            raise IndexDamaged("Somebody died while rows of the index changed; it has to be opened anew.")
+        return about
 
     @contextmanager
     def change(self) -> Iterator[Change]:
@@ -256,25 +261,31 @@ class FaceIndex:
             change.commit()
 
     def check(self) -> int:
-        """Compare every block with its digest and clear those that differ. How many rows were lost that way.
+        """Compare every block with its digest and clear those that differ, and what a dead writer has left. How many
+        rows were lost that way; if any may be missing, the index isn't `whole` any more.
 
         Writers wait meanwhile; searches wait only while something is cleared.
         """
         with self._locks.writing():
             about = self._file.header()
-            blocks = range(-(-about["rows"] // BLOCK))
-            if about["before"] is not None:  # a writer died: what it staged lies beyond, and its change is done again
-                blocks = range(self._file.capacity() * self._file.rows // BLOCK)
-                about.update(about["before"], before=None)
-            damaged = self._damaged(blocks)
+            self._file.segments(about["segments"])  # shorter than it says: nothing to mend here
+            died = about["torn"] or about["before"] is not None
+            if about["before"] is not None:  # its change has to be made again
+                about.update(about["before"])
+            # Beyond the rows, too: nothing may lie there.
+            damaged = self._damaged(range(self._file.capacity() * self._file.rows // BLOCK))
+            if not (died or damaged):
+                return 0
             with self._locks.changing():
+                self._file.write_header(about | {"torn": True})
                 before = int(np.count_nonzero(self._file.ids(about["segments"])))
                 slots = (np.array(damaged, np.int64)[:, None] * BLOCK + np.arange(BLOCK)).reshape(-1)
                 self._file.zero(slots)
                 for block in damaged:
                     self._file.write_sum(block, _EMPTY)
+                self._file.sync()
                 about["live"] = int(np.count_nonzero(self._file.ids(about["segments"])))
-                self._file.write_header(about)
+                self._file.write_header(about | {"before": None, "torn": False, "whole": False})
             self._file.sync()
             self._file.require_zero(slots)
             return max(before - int(about["live"]), len(damaged))

@@ -188,8 +188,8 @@ def rescore(query: Floats, slots: Slots, fetch: Fetch) -> NDArray[np.float64]:
             np.multiply(double, exact, out=double)
             scores[start : start + _CHUNK] = double[: len(some)].sum(axis=1)
     finally:
-        single[:] = 0.0
-        double[:] = 0.0
+        for left in (single, double, exact):  # a probe may be of the gallery, too
+            left[:] = 0.0
     rounded: NDArray[np.float64] = np.round(scores, DECIMALS) + 0.0  # + 0.0: no "-0.0" in a list people read
     return rounded
 
@@ -199,7 +199,9 @@ class _Queries:
 
     def __init__(self, queries: Floats) -> None:
         self._codes, self._scales, errors = encode(queries)
-        self._weights = (np.linalg.norm(queries, axis=1) + errors).astype(np.float32)  # of a row's error
+        self._weights = (np.sqrt(np.einsum("ij,ij->i", queries, queries)) + errors).astype(
+            np.float32
+        )  # of a row's error
         self._adds = (errors * (1 + NORM_TOLERANCE) + SLACK).astype(np.float32)
         # One probe is read against the rows as they lie; several are multiplied as a matrix.
         self._packed: Any = numkong.dots_pack(self._codes) if len(queries) > 1 else None

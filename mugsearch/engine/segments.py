@@ -16,7 +16,7 @@ import mmap
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -30,6 +30,7 @@ FILE: Final = "faces.index"
 ROWS: Final = 65536  # of a segment
 BLOCK: Final = 64  # rows under one SHA-256: 166 KB at 512 dimensions
 FACTS: Final = np.dtype([("sex", "u1"), ("born", "<i2"), ("booked", "<i4"), ("agency", "<u8")])
+NOW: Final = ("generation", "mark", "complete", "reached", "whole")  # what the owner sets; see index.State
 _FORMAT: Final = "mugsearch index 2"
 _HEADER: Final = 4096  # bytes
 
@@ -70,23 +71,20 @@ class Locks:
         with _held(self._writer, fcntl.LOCK_EX):
             yield
 
-    def somebody_writes(self) -> bool:
-        try:
-            with _held(self._writer, fcntl.LOCK_SH | fcntl.LOCK_NB):
-                return False
-        except BlockingIOError:
-            return True
-
 
 @contextmanager
 def _held(path: Path, how: int) -> Iterator[None]:
     """flock on an open file of our own, so that two threads exclude each other as two processes do."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, how)
-        yield
-    finally:
-        os.close(descriptor)
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, how)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):  # not removed while we waited
+                    yield
+                    return
+        finally:
+            os.close(descriptor)
 
 
 class IndexFile:

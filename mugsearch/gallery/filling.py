@@ -73,7 +73,7 @@ def changed_since(encoder: Encoder, generation: int) -> list[int]:
 
 
 def is_current(state: State) -> bool:
-    return state.complete and (state.generation, state.mark) == newest()
+    return state.complete and state.whole and (state.generation, state.mark) == newest()
 
 
 def much_is_left(state: State, encoder: Encoder) -> bool:
@@ -104,7 +104,10 @@ def take_in_log(change: Change, encoder: Encoder) -> bool:
     whole, found = len(found) <= BATCH, found[:BATCH]
     last_word = {template: what for _, _, what, template in found}
     change.drop([template for template, what in last_word.items() if what == GalleryChange.What.DROP])
-    put(change, encoder, [template for template, what in last_word.items() if what == GalleryChange.What.PUT])
+    comes = [template for template, what in last_word.items() if what == GalleryChange.What.PUT]
+    put(change, encoder, comes)
+    if change.complete:  # all before them are in it
+        change.reached = max([change.reached, *comes])
     change.generation, change.mark = last if whole else (found[-1][0], str(found[-1][1]))
     if not whole:  # no search shall see half of it
         change.complete = False
@@ -115,6 +118,8 @@ def read_on(change: Change, encoder: Encoder) -> None:
     """The next BATCH templates. Complete when there are no more, and nothing was committed since the log was read."""
     found = list(templates(encoder).filter(pk__gt=change.reached)[:BATCH])
     _put(change, encoder, found)
+    if found:
+        change.reached = found[-1].pk
     change.complete = len(found) < BATCH and (change.generation, change.mark) == newest()
 
 
@@ -163,7 +168,6 @@ def _put(change: Change, encoder: Encoder, found: list[Template]) -> None:
         return
     with unsealed(found, encoder) as (ids, rows, facts):
         change.put(ids, rows, facts)
-    change.reached = max([change.reached, *(template.pk for template in found)])
 
 
 def _facts(template: Template) -> tuple[int, int, int, int]:

@@ -19,6 +19,7 @@ from typing import TypeVar
 import numpy as np
 from django.conf import settings
 from django.db import transaction
+from numpy.typing import NDArray
 
 from mugsearch.audit import services as audit
 from mugsearch.engine.change import Change
@@ -128,7 +129,8 @@ def mend(encoder: Encoder, template_ids: Iterable[int]) -> None:
     def as_recorded(change: Change) -> None:
         filling.take_in_log(change, encoder)
         change.drop(ids)
-        filling.put(change, encoder, ids)
+        # Of an index that was made anew meanwhile, the rest is read when it is its turn.
+        filling.put(change, encoder, [one for one in ids if change.complete or one <= change.reached])
 
     with _lock:
         _change(encoder, as_recorded)
@@ -231,29 +233,36 @@ def _make(encoder: Encoder, *, why: str) -> _Held:
 def _settle(index: FaceIndex, encoder: Encoder) -> tuple[int, int]:
     """See to it that the index is of this database, with a row for each template it should have and no other.
 
-    Rows are missing where damaged blocks were cleared. Returns how many were missing and superfluous. Raises
-    AnotherHistory.
+    Rows are missing where damaged blocks were cleared, or a writer died. Returns how many were missing and
+    superfluous. Raises AnotherHistory.
     """
     if not filling.is_current(index.state()):
         with index.change() as change:
             filling.take_in_log(change, encoder)
+    if index.state().whole and not any(map(len, _differences(index, encoder))):
+        return 0, 0
+    with index.change() as change:
+        missing, superfluous = _differences(index, encoder)  # once more: from here on nobody else writes
+        filling.take_in_log(change, encoder)
+        change.drop(superfluous)
+        if len(missing) > filling.BATCH:
+            change.complete, change.reached = False, int(missing[0]) - 1
+        else:
+            filling.put(change, encoder, missing.tolist())
+        change.whole = True
+    logger.error("%d vectors were missing in the index and %d superfluous", len(missing), len(superfluous))
+    audit.record("index.mended", by=None, obj=encoder, missing=len(missing), superfluous=len(superfluous))
+    return len(missing), len(superfluous)
+
+
+def _differences(index: FaceIndex, encoder: Encoder) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The ids that are missing in the index and those that are superfluous, apart from what the log still tells."""
     state, held = index.state(), index.ids()
     recorded = filling.recorded(encoder)
     recent = filling.changed_since(encoder, state.generation)
-    superfluous = np.setdiff1d(np.setdiff1d(held, recorded), recent)
     expected = recorded if state.complete else recorded[recorded <= state.reached]
     missing = np.setdiff1d(np.setdiff1d(expected, held), recent)
-    if not (index.lost or len(missing) or len(superfluous)):
-        return 0, 0
-    logger.error("%d vectors were missing in the index and %d superfluous", len(missing), len(superfluous))
-    if len(missing) > filling.BATCH:
-        with index.change() as change:
-            change.drop(superfluous)
-            change.complete, change.reached = False, int(missing[0]) - 1
-    else:
-        mend(encoder, [*superfluous.tolist(), *missing.tolist()])
-    audit.record("index.mended", by=None, obj=encoder, missing=len(missing), superfluous=len(superfluous))
-    return len(missing), len(superfluous)
+    return missing, np.setdiff1d(np.setdiff1d(held, recorded), recent)
 
 
 def _is_there_still(held: _Held) -> bool:
@@ -261,10 +270,9 @@ def _is_there_still(held: _Held) -> bool:
     if not (now and held.file and os.path.samestat(now, held.file)):
         return False
     try:
-        held.index.state()
+        return held.index.state().whole  # else somebody has just cleared damaged rows of it
     except IndexDamaged:
         return False
-    return True
 
 
 def _file(encoder: Encoder) -> os.stat_result | None:

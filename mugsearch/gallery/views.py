@@ -31,12 +31,7 @@ SMALL, LARGE = 320, 1600
 def people(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     form = FindPeopleForm(request.GET if "q" in request.GET else None)
-    context = {
-        "form": form,
-        "people_count": Person.objects.visible_to(user).count(),
-        "photos_count": Photo.objects.visible_to(user).enrolled().count(),
-        "undecided_count": Photo.objects.visible_to(user).undecided().count(),
-    }
+    context = {"form": form, "undecided_count": Photo.objects.visible_to(user).undecided().count()}
     if form.is_bound and form.is_valid():
         text, born = form.cleaned_data["q"], form.cleaned_data["born"]
         page = LongPaginator(queries.find_people(user, text, born), PER_PAGE).get_page(request.GET.get("page"))
@@ -46,6 +41,11 @@ def people(request: HttpRequest) -> HttpResponse:
             "people.searched", by=user, text=bool(text), born=bool(born), found=page.paginator.count, shown=shown
         )
         context |= {"page": page, "looked": True}
+    else:
+        context |= {
+            "people_count": Person.objects.visible_to(user).count(),
+            "photos_count": Photo.objects.visible_to(user).enrolled().count(),
+        }
     return render(request, "gallery/people.html", context)
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -83,11 +84,12 @@ class Life(RuleBasedStateMachine):
             self.index = FaceIndex.create(self.folder / "index", dimension=16, encoder="e", rows=SMALL)
             self.log = [({}, []) for _ in self.log[:-1]] + [(dict(self.held), [])]
         self._apply()
-        if self.index.lost:
+        if not self.index.state().whole:
             ids = set(self.index.ids().tolist())
             with self.index.change() as change:
                 change.drop(sorted(ids - set(self.held)))
                 put(change, {key: value for key, value in self.held.items() if key not in ids})
+                change.whole = True
 
     @precondition(lambda self: self.log)
     @rule(seed=st.integers(0, 1000), k=st.integers(1, 60), where=st.none() | FILTERS)
@@ -126,8 +128,9 @@ def test_a_writer_killed_anywhere_leaves_an_index_that_can_be_mended(
         with index.change() as change:  # the log is read again from there, and ids compared if rows were lost
             put(change, comes)
             change.drop(goes)
-            if index.lost:
+            if not change.whole:
                 put(change, {key: value for key, value in before.items() if key not in comes and key not in goes})
+                change.whole = True
         held = {key: value for key, value in (before | comes).items() if key not in goes}
         probe = vectors(1, 3)[0]
         assert index.search(probe, 60).hits == brute_force(held, probe, 60)
@@ -143,15 +146,72 @@ def test_a_writer_killed_anywhere_leaves_an_index_that_can_be_mended(
     assert after > 20  # there were that many places to die
 
 
-def test_a_reader_does_not_trust_rows_whose_writer_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    index = filled(tmp_path / "index", held_of(50))
-    reader = FaceIndex.open(tmp_path / "index", dimension=16, encoder="e", rows=SMALL)
-    with dying(monkeypatch, 12), index.change() as change:
-        put(change, held_of(30, seed=2))
-    with pytest.raises(IndexDamaged):
-        reader.search(vectors(1, 1)[0], 5)
-    with pytest.raises(IndexDamaged), reader.change():
-        pass
+def test_a_reader_sees_all_of_a_change_or_nothing_wherever_its_writer_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while another process looks the file through, and when both changes have the same generation."""
+    before = held_of(110)
+    comes, goes = held_of(40, seed=5), sorted(before)[:20]
+    held = {key: value for key, value in before.items() if key not in goes} | comes
+    probe, refused, seen, after = vectors(1, 3)[0], 0, [], 0
+    lists = [brute_force(before, probe, 60), brute_force(held, probe, 60)]
+    while True:
+        folder = tmp_path / str(after)
+        index = filled(folder, before)
+        reader = FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL)
+        with dying(monkeypatch, after) as made, index.change() as change:
+            change.drop(goes)
+            put(change, comes)
+        for _ in range(2):
+            try:
+                seen.append(lists.index(reader.search(probe, 60).hits))
+            except IndexDamaged:
+                refused += 1
+            with monkeypatch.context() as patched:  # another process begins to check, and gets no further
+                patched.setattr(FaceIndex, "_damaged", _stop)
+                with pytest.raises(InterruptedError):
+                    FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL)
+        for one in (index, reader):
+            one.close()
+        shutil.rmtree(folder)
+        if made[0] < after:
+            break
+        after += 1
+    assert (set(seen), refused > 5) == ({0, 1}, True)
+
+
+def _stop(*_: Any) -> None:
+    raise InterruptedError
+
+
+def test_what_a_failing_change_had_written_is_overwritten(
+    saved: tuple[Path, Held], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failure comes between two regions of the same rows."""
+    folder, held = saved
+    index = FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL)
+    comes = {key + 5000: value for key, value in held_of(100, seed=8).items()}
+    write = IndexFile.write
+
+    def interrupted(self: IndexFile, name: str, slots: Any, values: Any) -> None:
+        write(self, name, slots, values)
+        if name == "vectors":
+            raise KeyboardInterrupt
+
+    def enrol(*, go_on: bool) -> None:
+        with monkeypatch.context() as patched, index.change() as change:
+            patched.setattr(IndexFile, "write", interrupted)
+            with suppress(KeyboardInterrupt) if go_on else nullcontext():
+                put(change, comes)
+
+    with pytest.raises(KeyboardInterrupt):
+        enrol(go_on=False)
+    with pytest.raises(Unavailable, match="left as it was"):
+        enrol(go_on=True)
+    data = (folder / FILE).read_bytes()
+    assert not [key for key, (row, _) in comes.items() if row.tobytes() in data]
+    assert index.ids().tolist() == sorted(held)
+    assert reopened(index, folder).lost == 0
 
 
 @pytest.fixture
@@ -180,11 +240,29 @@ def test_a_flipped_bit_costs_a_block_of_rows_and_never_gives_a_wrong_list(
     file.close()
     index = FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL)
     assert 0 < index.lost <= 64
-    left = {key: held[key] for key in index.ids().tolist()}
+    left = index.ids().tolist()
     assert len(left) + index.lost == len(held)
     probe = vectors(1, 5)[0]
-    assert index.search(probe, 50).hits == brute_force(left, probe, 50)
+    with pytest.raises(IndexDamaged, match="put back"):
+        index.search(probe, 50)
+    index = reopened(index, folder)
+    assert (index.lost, index.state().whole) == (0, False)  # not forgotten by a restart
+    with index.change() as change:
+        put(change, {key: value for key, value in held.items() if key not in left})
+        change.whole = True
+    assert index.search(probe, 50).hits == brute_force(held, probe, 50)
     assert reopened(index, folder).lost == 0
+
+
+def test_a_reader_gives_no_list_without_the_rows_that_another_process_has_cleared(saved: tuple[Path, Held]) -> None:
+    folder, held = saved
+    reader = FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL)
+    file = IndexFile(folder, 16, rows=SMALL)
+    _flip(folder / FILE, 4096 + file._starts["codes"])
+    file.close()
+    FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL).close()
+    with pytest.raises(IndexDamaged, match="put back"):
+        reader.search(held[min(held)][0], 5)
 
 
 def _shorter(file: Path) -> None:
