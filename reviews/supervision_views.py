@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from mugsearch.accounts.access import needs, signed_in
-from mugsearch.accounts.models import Role
+from mugsearch.accounts.models import Role, User
 from mugsearch.audit import services as audit
 from reviews import queries, services
 
@@ -25,7 +25,8 @@ def open_examinations(request: HttpRequest) -> HttpResponse:
     found = queries.open_to(signed_in(request))
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     audit.record("examination.listed", by=signed_in(request), shown=[str(examination.pk) for examination in page])
-    return render(request, "reviews/open_examinations.html", {"page": page})
+    fit = User.objects.fit_to_examine().filter(pk__in={examination.examiner_id for examination in page})
+    return render(request, "reviews/open_examinations.html", {"page": page, "fit": set(fit)})
 
 
 @needs(Role.SUPERVISOR)

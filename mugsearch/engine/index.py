@@ -272,8 +272,9 @@ class FaceIndex:
             died = about["torn"] or about["before"] is not None
             if about["before"] is not None:  # its change has to be made again
                 about.update(about["before"])
-            # Beyond the rows, too: nothing may lie there.
-            damaged = self._damaged(range(self._file.capacity() * self._file.rows // BLOCK))
+            # What a dead writer staged lies beyond the rows, too.
+            rows = self._file.capacity() * self._file.rows if died else about["rows"]
+            damaged = self._damaged(range(-(-rows // BLOCK)))
             if not (died or damaged):
                 return 0
             with self._locks.changing():

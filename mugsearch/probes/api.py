@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Prefetch
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django_filters.rest_framework import FilterSet, UUIDFilter
@@ -15,14 +16,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from mugsearch.accounts.access import role_permission, signed_in
-from mugsearch.accounts.models import Role
+from mugsearch.accounts.models import Role, User
 from mugsearch.audit import services as audit
 from mugsearch.audit.reading import Recorded
 from mugsearch.engine import images
 from mugsearch.errors import BadInput
 from mugsearch.probes import services
 from mugsearch.probes.filters import SEXES, Filters
-from mugsearch.probes.models import Case, Probe, Repeat, Search
+from mugsearch.probes.models import Candidate, Case, Probe, Repeat, Search
 from mugsearch.probes.services import Purpose
 from mugsearch.probes.views import probe_image_for
 
@@ -86,7 +87,7 @@ class SearchSerializer(serializers.ModelSerializer[Search]):
     def get_candidates_waiting(self, search: Search) -> int | None:
         if search.state != Search.State.DONE:
             return None
-        return search.candidates.filter(forgotten_at__isnull=True).count()
+        return sum(candidate.forgotten_at is None for candidate in search.candidates.all())
 
 
 class ProbeSerializer(serializers.ModelSerializer[Probe]):
@@ -193,6 +194,11 @@ class Cases(Recorded, generics.ListAPIView[Case]):
         return Case.objects.visible_to(signed_in(self.request))
 
 
+def _probes(user: User) -> Any:
+    searches = Prefetch("searches", Search.objects.only("probe"))
+    return Probe.objects.visible_to(user).select_related("case").prefetch_related(searches)
+
+
 class Probes(Recorded, generics.ListAPIView[Probe]):
     """The probe images of your cases; POST submits one."""
 
@@ -204,7 +210,7 @@ class Probes(Recorded, generics.ListAPIView[Probe]):
     queryset = Probe.objects.none()
 
     def get_queryset(self) -> Any:
-        return Probe.objects.visible_to(signed_in(self.request)).select_related("case")
+        return _probes(signed_in(self.request))
 
     @extend_schema(
         request=NewProbeSerializer,
@@ -239,7 +245,7 @@ class OneProbe(generics.RetrieveAPIView[Probe]):
     queryset = Probe.objects.none()
 
     def get_queryset(self) -> Any:
-        return Probe.objects.visible_to(signed_in(self.request)).select_related("case")
+        return _probes(signed_in(self.request))
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         probe = self.get_object()
@@ -269,6 +275,12 @@ class ProbeSearches(APIView):
         return Response(SearchSerializer(search).data, status=status.HTTP_201_CREATED)
 
 
+def _searches(user: User) -> Any:
+    """With what `SearchSerializer` shows, whatever their number in the same few queries."""
+    waiting = Prefetch("candidates", Candidate.objects.only("search", "forgotten_at").order_by("rank"))
+    return Search.objects.visible_to(user).select_related("encoder").prefetch_related(waiting)
+
+
 class Searches(Recorded, generics.ListAPIView[Search]):
     """The searches of your cases, newest first."""
 
@@ -279,7 +291,7 @@ class Searches(Recorded, generics.ListAPIView[Search]):
     queryset = Search.objects.none()
 
     def get_queryset(self) -> Any:
-        return Search.objects.visible_to(signed_in(self.request)).select_related("encoder")
+        return _searches(signed_in(self.request))
 
 
 class OneSearch(generics.RetrieveAPIView[Search]):
@@ -290,7 +302,7 @@ class OneSearch(generics.RetrieveAPIView[Search]):
     queryset = Search.objects.none()
 
     def get_queryset(self) -> Any:
-        return Search.objects.visible_to(signed_in(self.request)).select_related("encoder", "probe")
+        return _searches(signed_in(self.request)).select_related("probe")
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         search = self.get_object()

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from mugsearch.audit.models import Entry
-from mugsearch.engine.index import FACTS, FILE
+from mugsearch.engine.index import FACTS, FILE, FaceIndex
 from mugsearch.gallery import changes, checking, encoding, filling, live, tasks
 from mugsearch.gallery.checking import Checked
 from mugsearch.gallery.models import Person, Template
@@ -209,3 +209,31 @@ def assert_mended(templates: list[Template]) -> None:
     for template in templates:
         assert index.search(vector_of(template), 1).hits[0].id == template.pk
     assert check().all_is_well()
+
+
+def test_mending_an_index_that_was_made_anew_meanwhile_passes_nobody_over(
+    fake_encoder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rebuild still reads everybody who comes before the mended row."""
+    monkeypatch.setattr(filling, "BATCH", 2)
+    found = [enrol(person).templates.get() for person in range(7)]
+    encoder = encoding.active()
+    live.rebuild(encoder)
+    live.start_over(encoder)
+    live.mend(encoder, [found[5].pk])
+    live.rebuild(encoder)
+    assert live.catch_up(encoder).ids().tolist() == [template.pk for template in found]
+
+
+def test_another_process_that_cleared_damaged_rows_leaves_no_search_without_them(templates: list[Template]) -> None:
+    """The index is open here; over there it is checked, and the checker dies before it mends anything."""
+    encoder = encoding.active()
+    index = live.catch_up(encoder)
+    flip_in("codes")
+    FaceIndex.open(live._folder(encoder), dimension=encoder.dimension, encoder=encoder.digest).close()
+    assert len(index.ids()) < len(templates)
+    with pytest.raises(live.NotReady):
+        live.catch_up(encoder)  # five of them are more than a step here
+    live.rebuild(encoder)
+    assert live.catch_up(encoder).ids().tolist() == [template.pk for template in templates]
+    assert live.catch_up(encoder).state().whole
