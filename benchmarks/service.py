@@ -61,7 +61,10 @@ def measure(folder: Path, rows: int, searches: int, seconds: float) -> dict[str,
     with running.system(Path(settings.VAR) / "log" / "serve.log") as address:
         index = running.rebuilt(began)
         speed = f" in {index.seconds:.1f} s, {index.rate:,.0f} a second" if index.seconds else ""
-        print(f"index rebuilt from PostgreSQL: {index.vectors:,} vectors{speed}; {index.ready:.1f} s after the start")
+        print(
+            f"index rebuilt from PostgreSQL: {index.vectors:,} vectors{speed}; "
+            f"ready {index.ready:.0f} s after ./run serve"
+        )
         figures["index"] = asdict(index)
 
         print(f"every page, {pages.TIMES} times, one after another")

@@ -102,7 +102,7 @@ def test_readers_see_every_row_of_their_generation_and_no_other_while_a_writer_w
     assert [end[0] for end in ends] == ["done", "done"]
     print(f"{written} changes, {ends[0][1]} + {ends[1][1]} searches, {ends[0][2]} + {ends[1][2]} generations seen")
     assert min(int(end[2]) for end in ends) > min(written, 50) / 10
-    assert written > 10 * SECONDS  # nobody kept the writer waiting
+    assert written > 3 * SECONDS  # nobody kept the writer waiting
 
 
 HOLDER = """
