@@ -9,22 +9,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Self
+from shutil import rmtree
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mugsearch.durable import fsync_folder, shred
 from mugsearch.engine import scan
-from mugsearch.engine.change import Change
+from mugsearch.engine.change import NOW, Change
 from mugsearch.engine.scan import DECIMALS
-from mugsearch.engine.segments import BLOCK, FACTS, FILE, NOW, ROWS, IndexDamaged, IndexFile, Locks, Segment, Slots
+from mugsearch.engine.segments import BLOCK, FACTS, FILE, ROWS, IndexDamaged, IndexFile, Locks
 
 __all__ = ["DECIMALS", "FACTS", "FILE", "FaceIndex", "Filter", "Found", "Hit", "IndexDamaged", "State"]
-
-_EMPTY: Final = bytes(32)  # in place of the digest of a block that was never written
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Filter:
         passing: NDArray[np.bool_] = ids != 0
         if self.sexes:
             passing &= np.isin(facts["sex"], [0, *map(ord, self.sexes)])
-        for fact, (first, last) in (("born", self.born), ("booked", tuple(map(_ordinal, self.booked)))):
+        booked = [day and day.toordinal() for day in self.booked]
+        for fact, (first, last) in (("born", self.born), ("booked", booked)):
             if first is not None:
                 passing &= (facts[fact] >= first) | (facts[fact] == 0)
             if last is not None:
@@ -111,17 +112,9 @@ class FaceIndex:
         with locks.writing(), locks.changing():
             _clear(folder)
             file = IndexFile(folder, dimension, rows=rows, new=True)
-            size = {
-                "encoder": encoder,
-                "dimension": dimension,
-                "per_segment": rows,
-                "segments": 0,
-                "rows": 0,
-                "live": 0,
-            }
+            about = {"encoder": encoder, "dimension": dimension, "per_segment": rows, "rows": 0, "live": 0}
             now = {"generation": 0, "mark": "", "complete": False, "reached": 0, "whole": True}
-            file.write_header({**size, **now, "before": None, "torn": False})
-            file.sync()
+            file.write_header(about | now | {"torn": False})
             fsync_folder(folder)
         return cls(file, locks, dimension=dimension, encoder=encoder)
 
@@ -131,10 +124,12 @@ class FaceIndex:
         counts them. Raises IndexDamaged when there is none, or one of another encoder."""
         file = IndexFile(folder, dimension, rows=rows)
         try:
-            about = file.header()
+            locks = Locks(folder)
+            with locks.reading():
+                about = file.header()
             if (about["encoder"], about["dimension"], about["per_segment"]) != (encoder, dimension, rows):
                 raise IndexDamaged("The saved index is of another encoder; build it again.")
-            index = cls(file, Locks(folder), dimension=dimension, encoder=encoder)
+            index = cls(file, locks, dimension=dimension, encoder=encoder)
             index.lost = index.check()
         except BaseException:
             file.close()
@@ -150,100 +145,91 @@ class FaceIndex:
         locks = Locks(folder)
         with locks.writing(), locks.changing():
             _clear(folder)
-            for lock in folder.iterdir():
-                lock.unlink()
-            folder.rmdir()
+            rmtree(folder)
         fsync_folder(folder.parent)
 
     def state(self) -> State:
-        with self._locks.reading():
-            about = self._about()
-        return State(**{name: about[name] for name in (*NOW, "live")})
-
-    def __len__(self) -> int:
-        return int(self._file.header()["live"])
+        with self._read() as about:
+            return State(**{name: about[name] for name in (*NOW, "live")})
 
     def ids(self) -> NDArray[np.int64]:
         """Every id, ascending."""
-        with self._locks.reading():
-            ids = self._file.ids(self._about()["segments"])
+        with self._read() as about:
+            ids = self._file.ids(about["rows"])
             return np.sort(ids[ids != 0])
 
     def contents(
         self, first: int = 1, last: int = 2**63 - 1
     ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[Any]]:
         """The ids from `first` to `last`, ascending, the SHA-256 of each one's vector as stored (n, 32), its FACTS."""
-        with self._locks.reading():
-            segments = self._file.segments(self._about()["segments"])
-            ids = self._file.ids(len(segments))
+        with self._read() as about:
+            ids = self._file.ids(about["rows"])
             slots = np.flatnonzero((ids >= max(first, 1)) & (ids <= last))
             slots = slots[np.argsort(ids[slots])]
-            facts = np.concatenate([np.empty(0, FACTS), *(segment["facts"] for segment in segments)])[slots]
             told = np.empty((len(slots), 32), np.uint8)
-            rows = np.zeros((BLOCK, self.dimension), np.float32)
-            for start in range(0, len(slots), BLOCK):
-                some = slots[start : start + BLOCK]
-                self._file.read_vectors(some, rows)
-                digests = [np.frombuffer(sha256(row.data).digest(), np.uint8) for row in rows[: len(some)]]
-                told[start : start + BLOCK] = digests
-            rows[:] = 0.0
-            return ids[slots], told, facts
+            vector = np.zeros((1, self.dimension), np.float32)
+            for at in range(len(slots)):
+                self._file.read("vectors", slots[at : at + 1], vector)
+                told[at] = np.frombuffer(sha256(vector.data).digest(), np.uint8)
+            vector[:] = 0.0
+            return ids[slots], told, self._file.take("facts", slots)
 
     def search(self, vector: ArrayLike, k: int, *, where: Filter | None = None) -> Found:
         """The `k` nearest of the rows that pass `where`, by cosine, then by id; fewer when there are fewer.
         `vector`: (dimension,), finite, norm 1; ValueError otherwise."""
-        probe = np.asarray(vector)
-        if probe.shape != (self.dimension,):
-            raise ValueError(f"a probe has shape {(self.dimension,)}, not {probe.shape}")
-        return self.search_many(probe[None], k, where=where)[0]
+        return self.search_many(np.asarray(vector)[None], k, where=where)[0]
 
     def search_many(self, vectors: ArrayLike, k: int, *, where: Filter | None = None) -> list[Found]:
         """As `search` for each of `vectors` (n, dimension), by matrix products and over the same generation."""
         probes = np.ascontiguousarray(vectors, dtype=np.float32)
         if probes.ndim != 2 or probes.shape[1] != self.dimension:
-            raise ValueError(f"probes have shape (n, {self.dimension}), not {probes.shape}")
+            raise ValueError(f"{len(probes)} probes have shape {(len(probes), self.dimension)}, not {probes.shape}")
         scan.require_unit(probes)
         if k < 1:
             raise ValueError("k is at least 1")
         if not len(probes):
             return []
-        with self._locks.reading():
-            about = self._about()
+        with self._read() as about:
             if not about["whole"]:
                 raise IndexDamaged("The index lacks rows that were damaged; they have to be put back first.")
-            asked = where if where or about["live"] == about["rows"] else Filter()  # no row may be an empty place
-            segments = self._file.segments(about["segments"])
-            listed = None
-            if asked and asked.ids is not None:
-                listed = np.isin(self._file.ids(about["segments"]), asked.ids)
+            pieces = self._pieces(about, where)
+            scanned = sum(piece.count() for piece in pieces)
+            ranked = scan.rank(probes, k, pieces, partial(self._file.read, "vectors"))
+            return [
+                Found(
+                    _hits(self._file.take("ids", one.slots), one.scores, k), about["generation"], about["live"],
+                    scanned, len(one.slots), one.ceiling,
+                )
+                for one in ranked
+            ]  # fmt: skip
 
-            def piece(some: range) -> scan.Piece:
-                at, first = divmod(some.start, self._file.rows)
-                part = {name: region[first : first + len(some)] for name, region in segments[at].items()}
-                searched = asked.passes(part["ids"], part["facts"]) if asked else None
-                if searched is not None and listed is not None:
-                    searched &= listed[some.start : some.stop]
-                return scan.Piece(some.start, part["codes"], part["scales"], part["errors"], searched)
+    def _pieces(self, about: dict[str, Any], where: Filter | None) -> list[scan.Piece]:
+        """A piece for each segment. Where every slot holds a row that is searched, nothing is looked up."""
+        every = where is None and about["live"] == about["rows"]
+        asked = where or Filter()
+        listed = None if asked.ids is None else np.isin(self._file.ids(about["rows"]), asked.ids)
+        segments = self._file.segments(about["rows"])
 
-            fetch = self._file.read_vectors
-            ranked = scan.rank(probes, k, about["rows"], self._file.rows, piece, fetch)
-            ids = [_ids_at(segments, self._file.rows, one.slots) for one in ranked]
-        return [
-            Found(
-                _hits(of_one, one.scores, k), about["generation"], about["live"], one.compared,
-                len(one.slots), one.ceiling,
-            )
-            for of_one, one in zip(ids, ranked, strict=True)
-        ]  # fmt: skip
+        def piece(first: int) -> scan.Piece:
+            segment, count = segments[first // self._file.rows], min(self._file.rows, about["rows"] - first)
+            searched = None if every else asked.passes(segment["ids"][:count], segment["facts"][:count])
+            if searched is not None and listed is not None:
+                searched &= listed[first : first + count]
+            codes, scales, errors = (segment[name][:count] for name in ("codes", "scales", "errors"))
+            return scan.Piece(first, codes, scales, errors, searched)
 
-    def _about(self) -> dict[str, Any]:
-        """The header, for who holds the lock for reading, once it is sure that the file is as long as it says and no
-        writer died while rows changed. One who died before left rows that nobody sees yet."""
-        about = self._file.header()
-        self._file.segments(about["segments"])
-        if about["torn"]:
-            raise IndexDamaged("Somebody died while rows of the index changed; it has to be opened anew.")
-        return about
+        return scan.in_threads(piece, range(0, about["rows"], self._file.rows))
+
+    @contextmanager
+    def _read(self) -> Iterator[dict[str, Any]]:
+        """The header, while nothing changes, once it is sure that the file is as long as it says and no writer died
+        while rows changed."""
+        with self._locks.reading():
+            about = self._file.header()
+            self._file.segments(about["rows"])
+            if about["torn"]:
+                raise IndexDamaged("Somebody died while rows of the index changed; it has to be opened anew.")
+            yield about
 
     @contextmanager
     def change(self) -> Iterator[Change]:
@@ -252,59 +238,48 @@ class FaceIndex:
         Waits for other writers. Raises IndexDamaged when one of them died at it: then the index is opened anew.
         """
         with self._locks.writing():
-            change = Change(self._file, self._locks, self.dimension)
+            change = Change(self._file, self.dimension)
             try:
                 yield change
-            except BaseException:
-                change.discard()
-                raise
-            change.commit()
+                change.commit(self._locks)
+            finally:
+                change.wipe()
 
     def check(self) -> int:
-        """Compare every block with its digest and clear those that differ, and what a dead writer has left. How many
-        rows were lost that way; if any may be missing, the index isn't `whole` any more.
+        """Compare every block with its digest and clear those that differ. How many rows were lost that way; if any may
+        be missing, or a writer died, the index isn't `whole` any more.
 
         Writers wait meanwhile; searches wait only while something is cleared.
         """
+        file = self._file
         with self._locks.writing():
-            about = self._file.header()
-            self._file.segments(about["segments"])  # shorter than it says: nothing to mend here
-            died = about["torn"] or about["before"] is not None
-            if about["before"] is not None:  # its change has to be made again
-                about.update(about["before"])
-            # What a dead writer staged lies beyond the rows, too.
-            rows = self._file.capacity() * self._file.rows if died else about["rows"]
-            damaged = self._damaged(range(-(-rows // BLOCK)))
-            if not (died or damaged):
+            about = file.header()
+            # What a dead writer was about to show lies beyond the rows, too.
+            rows = file.capacity() if about["torn"] else about["rows"]
+            file.segments(max(rows, about["rows"]))  # shorter than it says: nothing to mend here
+            shares = np.array_split(np.arange(-(-rows // BLOCK)), scan.threads())
+            damaged = np.concatenate(scan.in_threads(file.damaged, shares))
+            if about["torn"]:  # by a power cut, the old row of an id may still be there beside the new one
+                damaged = np.union1d(damaged, _repeated(file.ids(rows)) // BLOCK)
+            elif not len(damaged):
                 return 0
+            slots = (damaged[:, None] * BLOCK + np.arange(BLOCK)).reshape(-1)
             with self._locks.changing():
-                self._file.write_header(about | {"torn": True})
-                before = int(np.count_nonzero(self._file.ids(about["segments"])))
-                slots = (np.array(damaged, np.int64)[:, None] * BLOCK + np.arange(BLOCK)).reshape(-1)
-                self._file.zero(slots)
-                for block in damaged:
-                    self._file.write_sum(block, _EMPTY)
-                self._file.sync()
-                about["live"] = int(np.count_nonzero(self._file.ids(about["segments"])))
-                self._file.write_header(about | {"before": None, "torn": False, "whole": False})
-            self._file.sync()
-            self._file.require_zero(slots)
-            return max(before - int(about["live"]), len(damaged))
-
-    def _damaged(self, blocks: range) -> list[int]:
-        def differing(some: range) -> list[int]:
-            scratch = np.zeros((BLOCK, self.dimension), np.float32)
-            found = [block for block in some if not self._file.intact(block, scratch)]
-            scratch[:] = 0.0
-            return found
-
-        shares = [blocks[at :: scan.threads()] for at in range(scan.threads())]
-        return sorted(block for found in scan.in_threads(differing, shares) for block in found)
+                file.write_header(about | {"torn": True})
+                file.zero(slots)
+                file.write("sums", damaged, np.zeros((len(damaged), 32)))
+                file.sync()
+                used = np.flatnonzero(file.ids(rows))
+                now = {"rows": int(used.max(initial=-1)) + 1, "live": len(used), "torn": False, "whole": False}
+                file.write_header(about | now)
+            file.require_zero(slots)
+            return max(int(about["live"]) - len(used), len(damaged))
 
 
-def _ids_at(segments: list[Segment], per_segment: int, slots: Slots) -> NDArray[np.int64]:
-    places = zip((slots // per_segment).tolist(), (slots % per_segment).tolist(), strict=True)
-    return np.array([segments[segment]["ids"][row] for segment, row in places], np.int64)
+def _repeated(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The slots of ids that are there more than once."""
+    known, times = np.unique(ids, return_counts=True)
+    return np.flatnonzero(np.isin(ids, known[(times > 1) & (known != 0)]))
 
 
 def _hits(ids: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> list[Hit]:
@@ -316,7 +291,3 @@ def _clear(folder: Path) -> None:
     for file in folder.iterdir():
         if file.suffix != ".lock":
             shred(file)
-
-
-def _ordinal(day: date | None) -> int | None:
-    return None if day is None else day.toordinal()

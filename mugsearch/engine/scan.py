@@ -14,9 +14,8 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
-from itertools import pairwise
-from typing import Any, Final, TypeVar
+from functools import cache
+from typing import Final, TypeVar
 
 import numkong
 import numpy as np
@@ -29,23 +28,24 @@ MAX_DIMENSION: Final = 1024  # integer products up to 127 * 127 * 1040 are exact
 NORM_TOLERANCE: Final = 1e-3  # float32 rounding leaves 1e-7; anything near this is a vector nobody normalised
 SLACK: Final = 1e-6  # float32 rounding of a bound (a few 2**-24) and of an error
 _TIE: Final = 1e-6  # scores this near may round to the same value, and then the lower id goes first
-_CELLS: Final = 2**18  # products computed at a time in a thread: 1 MB, which fits the second-level cache
-_CHUNK: Final = 256  # rows scored again at a time
-_SAMPLE: Final = 16  # stretches of …
+_ROWS: Final = 2**15  # compared at a time in a thread, …
+_CELLS: Final = 2**17  # … times probes: half a MB of bounds, which fits the second-level cache
+_FEW: Final = 20  # below one row in so many, the codes of those that are searched are gathered first
+_CHUNK: Final = 64  # rows scored again at a time
+_SAMPLE: Final = 16  # stretches, at least, of …
 _STRETCH: Final = 256  # … rows, to guess from where the best bounds begin
-_FEW: Final = 20  # below one row in so many, the codes of those that pass a filter are gathered first
 
 S = TypeVar("S")
 T = TypeVar("T")
 Floats = NDArray[np.float32]
 Slots = NDArray[np.int64]
-Fetch = Callable[[Slots, Floats], None]
+Fetch = Callable[[Slots, Floats], None]  # reads the float32 rows of slots (n,) into (n or more, d)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows side by side: their codes (n, dimension), scales (n,) and errors (n,), the slot of the first, and which
-    of them are searched (n,), None for all."""
+    """Rows side by side: the slot of the first, their codes (n, d), scales (n,) and errors (n,), and which of them are
+    searched (n,), None for all."""
 
     first: int
     codes: NDArray[np.int8]
@@ -53,27 +53,30 @@ class Piece:
     errors: Floats
     searched: NDArray[np.bool_] | None
 
+    def count(self) -> int:
+        """How many are searched."""
+        return len(self.codes) if self.searched is None else int(np.count_nonzero(self.searched))
+
+    def cut(self, rows: int, step: int) -> list["Piece"]:
+        """`rows` of every `step`."""
+        parts = [slice(start, start + rows) for start in range(0, len(self.codes), step)]
+        return [
+            Piece(
+                self.first + part.start, self.codes[part], self.scales[part], self.errors[part],
+                None if self.searched is None else self.searched[part],
+            )
+            for part in parts
+        ]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Ranked:
-    """Slots scored again and their scores rounded to DECIMALS; of how many rows that were compared they are; and the
-    highest bound of all others (None: there are no others)."""
+    """Slots scored again, at least the k best, their scores rounded to DECIMALS; and what no other row can score above
+    (None: there are no others)."""
 
     slots: Slots
     scores: NDArray[np.float64]
-    compared: int
     ceiling: float | None
-
-
-@dataclass(frozen=True)
-class Over:
-    """Pairs of a query and a row whose bound lies over the query's floor: queries (n,), slots (n,), bounds (n,); and
-    how many rows were compared to find them."""
-
-    queries: NDArray[np.int64]
-    slots: Slots
-    bounds: Floats
-    compared: int
 
 
 def encode(vectors: Floats) -> tuple[NDArray[np.int8], Floats, Floats]:
@@ -110,67 +113,31 @@ def require_unit(vectors: Floats) -> None:
         raise ValueError("vectors are finite and of norm 1")
 
 
-def cut(rows: int, segment: int, queries: int = 1) -> list[range]:
-    """Slots 0 to `rows`, shared out to the threads in pieces that lie in one segment and fit the scratch."""
-    size = max(1, min(_CELLS // queries, -(-rows // threads())))
-    edges = sorted({*range(0, rows, size), *range(0, rows, segment), rows})
-    return [range(*edge) for edge in pairwise(edges)]
-
-
-def rank(
-    queries: Floats, k: int, rows: int, segment: int, piece: Callable[[range], Piece], fetch: Fetch
-) -> list[Ranked]:
+def rank(queries: Floats, k: int, pieces: list[Piece], fetch: Fetch) -> list[Ranked]:
     """For each of `queries` (n, d) at least the k best of the searched rows, with proof that no other is among them.
-
-    `piece` gives the rows of a range that lies in one segment, `fetch` reads float32 rows by slot.
-    """
-    coded = _Queries(queries)
-    floors = coded.floors([piece(some) for some in _sample(rows, segment)], k, rows)
-    found = in_threads(lambda some: coded.over(piece(some), floors), cut(rows, segment, len(queries)))
-    compared = sum(over.compared for over in found)
-    ranked = []
-    for query, floor, (slots, bounds) in zip(queries, floors, _by_query(found, len(queries)), strict=True):
-        best = np.argsort(-bounds)
-        slots, bounds = slots[best], bounds[best]
-        first = slots[: 2 * k]
-        scores = rescore(query, first, fetch)
-        # What has a lower bound than this can't be among the k best.
-        least = np.float32(np.sort(scores)[-k] - _TIE) if len(first) >= k else np.float32(-np.inf)
-        if floor > -np.inf and floor >= least:
-            # The guess was too high: once more, for all that reach the k-th score found so far.
-            over = partial(_Queries(query[None]).over, floors=np.array([least]))
-            again = in_threads(over, map(piece, cut(rows, segment)))
-            slots = np.concatenate([some.slots for some in again])
-            ranked.append(Ranked(slots, rescore(query, slots, fetch), compared, _finite(least)))
-            continue
-        some = slots[len(first) : np.searchsorted(-bounds, -least)]
-        used = len(first) + len(some)
-        ceiling = max(floor, bounds[used] if used < len(bounds) else floor)
-        scores = np.concatenate([scores, rescore(query, some, fetch)])
-        ranked.append(Ranked(slots[:used], scores, compared, _finite(ceiling)))
-    return ranked
+    `fetch` reads the float32 rows of slots (n,) into an array (n or more, d)."""
+    probes = _Probes(queries)
+    floors = probes.guess(pieces, k)
+    over = probes.over(pieces, floors)
+    return [_proved(*each, k, pieces, fetch) for each in zip(queries, floors, over, strict=True)]
 
 
-def _finite(bound: np.float32) -> float | None:
-    return None if bound == -np.inf else float(bound)
-
-
-def _sample(rows: int, segment: int) -> list[range]:
-    """Some rows from everywhere, in the order in which they were booked."""
-    if rows <= _SAMPLE * _STRETCH:
-        return cut(rows, segment)
-    starts = (at * rows // _SAMPLE for at in range(_SAMPLE))
-    return [range(start, min(start + _STRETCH, start - start % segment + segment)) for start in starts]
-
-
-def _by_query(found: list[Over], queries: int) -> list[tuple[Slots, Floats]]:
-    """Slots and bounds of each query."""
-    of = np.concatenate([np.empty(0, np.int64), *(over.queries for over in found)]).astype(np.int32)
-    slots = np.concatenate([np.empty(0, np.int64), *(over.slots for over in found)])
-    bounds = np.concatenate([np.empty(0, np.float32), *(over.bounds for over in found)])
-    order = np.argsort(of, kind="stable")
-    ends = np.searchsorted(of, np.arange(1, queries), sorter=order)
-    return list(zip(np.split(slots[order], ends), np.split(bounds[order], ends), strict=True))
+def _proved(
+    query: Floats, floor: np.float32, over: tuple[Slots, Floats], k: int, pieces: list[Piece], fetch: Fetch
+) -> Ranked:
+    """`over`: the slots and bounds of all rows whose bound for the query lies over `floor`."""
+    best = np.argsort(-over[1])
+    slots, bounds = over[0][best], over[1][best]
+    scores = rescore(query, slots[: 2 * k], fetch)
+    # What has a lower bound than this can't be among the k best.
+    least = np.float32(np.sort(scores)[-k] - _TIE if len(scores) >= k else -np.inf)
+    if floor > least:  # the guess was too high: once more, for all that reach the k-th score found so far
+        (over,) = _Probes(query[None]).over(pieces, np.array([least]))
+        return _proved(query, least, over, k, pieces, fetch)
+    used = max(len(scores), int(np.searchsorted(-bounds, -least)))
+    scores = np.concatenate([scores, rescore(query, slots[len(scores) : used], fetch)])
+    ceiling = bounds[used] if used < len(bounds) else floor
+    return Ranked(slots[:used], scores, None if ceiling == -np.inf else float(ceiling))
 
 
 def rescore(query: Floats, slots: Slots, fetch: Fetch) -> NDArray[np.float64]:
@@ -190,76 +157,70 @@ def rescore(query: Floats, slots: Slots, fetch: Fetch) -> NDArray[np.float64]:
     finally:
         for left in (single, double, exact):  # a probe may be of the gallery, too
             left[:] = 0.0
-    rounded: NDArray[np.float64] = np.round(scores, DECIMALS) + 0.0  # + 0.0: no "-0.0" in a list people read
-    return rounded
+    return np.asarray(np.round(scores, DECIMALS) + 0.0)  # + 0.0: no "-0.0" in a list people read
 
 
-class _Queries:
+class _Probes:
     """Probes, coded as the rows are."""
 
     def __init__(self, queries: Floats) -> None:
         self._codes, self._scales, errors = encode(queries)
-        self._weights = (np.sqrt(np.einsum("ij,ij->i", queries, queries)) + errors).astype(
-            np.float32
-        )  # of a row's error
+        lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries))
+        self._weights = (lengths + errors).astype(np.float32)  # of a row's error
         self._adds = (errors * (1 + NORM_TOLERANCE) + SLACK).astype(np.float32)
         # One probe is read against the rows as they lie; several are multiplied as a matrix.
-        self._packed: Any = numkong.dots_pack(self._codes) if len(queries) > 1 else None
+        self._packed = numkong.dots_pack(self._codes) if len(queries) > 1 else None
 
-    def floors(self, sample: list[Piece], k: int, rows: int) -> Floats:
-        """For each query a bound that a few times k of `rows` exceed, going by a sample; -inf where it can't be told.
-        A wrong guess costs time, never a row."""
-        bounds = np.concatenate([np.empty((len(self._codes), 0), np.float32), *map(self._bounds, sample)], axis=1)
-        high = 8 * k * sum(len(piece.codes) for piece in sample) // max(rows, 1) + _SAMPLE
-        if high >= bounds.shape[1]:
-            return np.full(len(bounds), -np.inf, np.float32)
-        return np.partition(bounds, -high, axis=1)[:, -high]
+    def guess(self, pieces: list[Piece], k: int) -> Floats:
+        """For each probe a bound that a few times k of the rows exceed, going by a sample; -inf where it can't be
+        told. A wrong guess costs time, never a row."""
+        rows = sum(len(piece.codes) for piece in pieces)
+        sample = [part for piece in pieces for part in piece.cut(_STRETCH, max(_STRETCH, rows // _SAMPLE))]
+        nothing = np.empty((0, len(self._codes)), np.float32)
+        bounds = np.concatenate([nothing, *(self._bounds(part)[1] for part in sample)])
+        high = 8 * k * sum(len(part.codes) for part in sample) // max(rows, 1) + _SAMPLE
+        if high >= len(bounds):
+            return np.full(len(self._codes), -np.inf, np.float32)
+        return np.asarray(np.partition(bounds, -high, axis=0)[-high])
 
-    def _bounds(self, piece: Piece) -> Floats:
-        """Of every searched row, for each query (queries, n)."""
-        bounds = self._products(piece.codes).T.astype(np.float32, order="C")
-        bounds *= piece.scales
-        bounds *= self._scales[:, None]
-        bounds += np.multiply.outer(self._weights, piece.errors)
-        bounds += self._adds[:, None]
-        return bounds if piece.searched is None else bounds[:, piece.searched]
+    def over(self, pieces: list[Piece], floors: Floats) -> list[tuple[Slots, Floats]]:
+        """For each probe the slots of all searched rows whose bound lies over its floor, and these bounds."""
 
-    def over(self, piece: Piece, floors: Floats) -> Over:
-        """All rows of the piece that are searched and whose bound for a query lies over its floor."""
-        codes, scales, errors, searched = piece.codes, piece.scales, piece.errors, piece.searched
-        compared = len(codes) if searched is None else int(np.count_nonzero(searched))
-        rows = None
-        if searched is not None and compared * _FEW < len(codes):
-            # Few are searched: their codes first, instead of all products.
-            rows, searched = np.flatnonzero(searched), None
+        def of_part(part: Piece) -> tuple[Slots, Slots, Floats]:
+            rows, bounds = self._bounds(part)
+            cells = np.flatnonzero(bounds > floors)
+            at, probe = np.divmod(cells, len(floors))
+            return probe, part.first + (at if rows is None else rows[at]), bounds.reshape(-1)[cells]
+
+        rows = sum(len(piece.codes) for piece in pieces)
+        size = max(1, min(_ROWS, _CELLS // len(floors), -(-rows // threads())))
+        found = in_threads(of_part, [part for piece in pieces for part in piece.cut(size, size)])
+        nothing = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        probe, slots, bounds = map(np.concatenate, zip(nothing, *found, strict=True))
+        order = np.argsort(probe, kind="stable")
+        ends = np.searchsorted(probe, np.arange(1, len(floors)), sorter=order)
+        return list(zip(np.split(slots[order], ends), np.split(bounds[order], ends), strict=True))
+
+    def _bounds(self, piece: Piece) -> tuple[Slots | None, Floats]:
+        """Of every searched row for each probe (n, probes), and which rows these are (n,), None for all."""
+        codes, scales, errors = piece.codes, piece.scales, piece.errors
+        rows = None if piece.searched is None else np.flatnonzero(piece.searched)
+        few = rows is not None and len(rows) * _FEW < len(codes)
+        if rows is not None and few:
             codes, scales, errors = codes[rows], scales[rows], errors[rows]
         if not len(codes):
-            return Over(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), 0)
-        products = self._products(codes)
-        if rows is not None:
-            codes[:] = 0
-        # What no row can do with a smaller product, whatever its scale and error: most pairs end here.
-        needed = (floors - self._adds - self._weights * errors.max()) / self._scales
-        needed /= np.where(needed > 0, scales.max(), np.maximum(scales.min(), np.float32(1e-30)))
-        needed = np.ceil(needed * (1 - np.sign(needed) * SLACK)).clip(-(2.0**24), 2.0**24).astype(products.dtype)
-        pairs = np.flatnonzero(products >= needed)
-        at, query = np.divmod(pairs, len(floors))
-        bounds = products.reshape(-1)[pairs].astype(np.float32)
-        bounds *= scales[at]
-        bounds *= self._scales[query]
-        bounds += self._weights[query] * errors[at]
-        bounds += self._adds[query]
-        kept = bounds > floors[query]
-        if searched is not None:
-            kept &= searched[at]
-        at, query, bounds = at[kept], query[kept], bounds[kept]
-        return Over(query, piece.first + (at if rows is None else rows[at]), bounds, compared)
-
-    def _products(self, codes: NDArray[np.int8]) -> NDArray[Any]:
-        """Exact integer products (rows, queries)."""
+            return rows, np.empty((0, len(self._codes)), np.float32)
         if self._packed is None:
-            return np.asarray(numkong.cdist(self._codes, codes, metric="dot", out_dtype="f32")).T
-        return np.asarray(numkong.dots_packed(codes, self._packed))
+            products = np.asarray(numkong.cdist(codes, self._codes, metric="dot", out_dtype="f32"))
+        else:
+            products = np.asarray(numkong.dots_packed(codes, self._packed)).astype(np.float32)
+        if few:
+            codes[:] = 0
+        products *= scales[:, None]
+        products *= self._scales
+        products += np.multiply.outer(errors, self._weights)
+        products += self._adds
+        return rows, products if rows is None or few else products[rows]
 
 
 @cache
@@ -267,8 +228,8 @@ def require_exact_kernel(dimension: int) -> None:
     """The proof rests on exact integer products, so the kernel of this processor is tried before it is trusted."""
     some = np.random.default_rng(0).integers(-127, 128, (67, dimension), dtype=np.int8)
     some[:2] = 127  # the largest product there is
-    right = some[:3].astype(np.int64) @ some.T.astype(np.int64)
-    one = np.asarray(numkong.cdist(some[1:2], some, metric="dot", out_dtype="f32"))
-    many = np.asarray(numkong.dots_packed(some, numkong.dots_pack(some[:3]))).T
-    if not (np.array_equal(one[0], right[1]) and np.array_equal(many, right)):
+    right = some.astype(np.int64) @ some[:3].astype(np.int64).T
+    one = np.asarray(numkong.cdist(some, some[1:2], metric="dot", out_dtype="f32"))
+    many = np.asarray(numkong.dots_packed(some, numkong.dots_pack(some[:3])))
+    if not (np.array_equal(one[:, 0], right[:, 1]) and np.array_equal(many, right)):
         raise Unavailable("The search kernel gives wrong products on this processor; no search can be trusted here.")

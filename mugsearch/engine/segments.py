@@ -1,25 +1,24 @@
 """The file an index lives in: fixed slots, written in place, mapped by every process that searches.
 
-    faces.index     header, segment 0, segment 1, …      (sparse: what was never written takes no space)
+    faces.index     header, segment 0, segment 1, …
     a segment       one region per kind of thing, each with a place for `rows` rows; a SHA-256 for every BLOCK rows
 
-A row is there when its id is not 0. `vectors` is read with pread and never mapped, so a process holds the compact
-codes only, and those it shares with the others. Three lock files keep readers and writers apart (flock, which also
-works between threads and ends with the process): `writer` for one writer at a time, `pages` shared by searches and
+A row is there when its id is not 0. `vectors` is read with pread, not through the mapping, so a process holds the
+compact codes only, and those it shares with the others. Three lock files keep readers and writers apart (flock, which
+also works between threads and ends with the process): `writer` for one writer at a time, `pages` shared by searches and
 taken alone while rows change under them, `turn` so that a stream of searches can't keep a writer waiting.
 """
 
 import fcntl
-import hashlib
 import json
 import mmap
 import os
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +29,11 @@ FILE: Final = "faces.index"
 ROWS: Final = 65536  # of a segment
 BLOCK: Final = 64  # rows under one SHA-256: 166 KB at 512 dimensions
 FACTS: Final = np.dtype([("sex", "u1"), ("born", "<i2"), ("booked", "<i4"), ("agency", "<u8")])
-NOW: Final = ("generation", "mark", "complete", "reached", "whole")  # what the owner sets; see index.State
-_FORMAT: Final = "mugsearch index 2"
+_FORMAT: Final = b"mugsearch index 3"
 _HEADER: Final = 4096  # bytes
 
 Slots = NDArray[np.int64]
-Segment = dict[str, NDArray[Any]]  # the mapped regions of one segment, by name
+T = TypeVar("T", int, Slots)
 
 
 class IndexDamaged(MugsearchError):
@@ -79,10 +77,9 @@ def _held(path: Path, how: int) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, how)
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), path.stat()):  # not removed while we waited
-                    yield
-                    return
+            if os.fstat(descriptor).st_nlink:  # not removed, with the index, while we waited
+                yield
+                return
         finally:
             os.close(descriptor)
 
@@ -92,55 +89,36 @@ class IndexFile:
 
     def __init__(self, folder: Path, dimension: int, *, rows: int = ROWS, new: bool = False) -> None:
         self.rows = rows
-        kinds: dict[str, np.dtype[Any]] = {
-            "ids": np.dtype("<i8"),
-            "scales": np.dtype("<f4"),
-            "errors": np.dtype("<f4"),
-            "facts": FACTS,
-            "codes": np.dtype(("i1", (dimension,))),
-            "vectors": np.dtype(("<f4", (dimension,))),
-        }
-        self._kinds = kinds
-        self._starts: dict[str, int] = {}
-        size = 0
-        for name, kind in kinds.items():
-            self._starts[name] = size
-            size += -(-kind.itemsize * rows // 64) * 64
-        self._starts["sums"] = size
-        self._segment = size + rows // BLOCK * 32
-        self._nothing = hashlib.sha256(bytes(sum(kind.itemsize for kind in kinds.values()) * BLOCK)).digest()
-        self._views: list[Segment] = []
+        compact = [("ids", "<i8", rows), ("scales", "<f4", rows), ("errors", "<f4", rows), ("facts", FACTS, rows)]
+        wide = [("codes", "i1", (rows, dimension)), ("vectors", "<f4", (rows, dimension))]
+        self.segment = np.dtype([*compact, *wide, ("sums", "u1", (rows // BLOCK, 32))])
+        self._regions = {name: field[:2] for name, field in (self.segment.fields or {}).items()}
+        self._rows = [name for name in self._regions if name != "sums"]
+        self._mapped = np.empty(0, self.segment)
         self._remapping = Lock()
-        flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0)
         try:
-            self._file = os.open(folder / FILE, flags, 0o600)
+            self._file = os.open(folder / FILE, os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0), 0o600)
         except OSError as error:
             raise IndexDamaged("There is no saved index that can be read; build it again.") from error
-        if new:
-            os.ftruncate(self._file, _HEADER)
 
     def close(self) -> None:
-        self._views = []
+        self._mapped = np.empty(0, self.segment)
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
     def header(self) -> dict[str, Any]:
-        """Raises IndexDamaged when it isn't as it was written."""
-        for pause in (0.0, 0.001, 0.01, 0.1):  # another process may be in the middle of writing it
-            time.sleep(pause)
-            digest, _, text = os.pread(self._file, _HEADER, 0).rstrip(b"\0").partition(b" ")
-            if (
-                hashlib.sha256(text).hexdigest().encode() == digest
-                and (header := json.loads(text))["format"] == _FORMAT
-            ):
-                return header  # type: ignore[no-any-return]  # what `write_header` was given
-        raise IndexDamaged("The saved index can't be understood; build it again.")
+        """To be read under a lock. Raises IndexDamaged when it isn't as it was written."""
+        digest, _, text = os.pread(self._file, _HEADER, 0).rstrip(b"\0").partition(b" ")
+        if sha256(_FORMAT + text).hexdigest().encode() != digest:
+            raise IndexDamaged("The saved index can't be understood; build it again.")
+        return json.loads(text)  # type: ignore[no-any-return]  # what `write_header` was given
 
     def write_header(self, header: dict[str, Any]) -> None:
-        """Seen by readers at once, durable after `sync`."""
-        text = json.dumps({**header, "format": _FORMAT}, sort_keys=True).encode()
-        self._write((hashlib.sha256(text).hexdigest().encode() + b" " + text).ljust(_HEADER, b"\0"), 0)
+        """Seen by readers at once. Durable when this returns, as is all that was written before."""
+        text = json.dumps(header).encode()
+        self._write((sha256(_FORMAT + text).hexdigest().encode() + b" " + text).ljust(_HEADER, b"\0"), 0)
+        self.sync()
 
     def sync(self) -> None:
         """All that was written outlasts a power cut when this returns."""
@@ -149,104 +127,101 @@ class IndexFile:
         except OSError as error:
             raise Unavailable(f"The index can't be written to the disk ({error.strerror}).") from error
 
-    def segments(self, count: int) -> list[Segment]:
-        """The first `count` segments, mapped for reading. Raises IndexDamaged when the file is shorter: reading a
-        mapped page that was cut off would end this process."""
-        with self._remapping:
-            length = _HEADER + count * self._segment
-            if os.fstat(self._file).st_size < length:
-                raise IndexDamaged("The saved index is shorter than it says; build it again.")
-            if len(self._views) < count:
-                pages = mmap.mmap(self._file, length, mmap.MAP_SHARED, mmap.PROT_READ)
-                self._views = [
-                    {
-                        name: np.frombuffer(pages, kind.base, self.rows * kind.itemsize // kind.base.itemsize, place)
-                        .reshape((self.rows, *kind.shape))
-                        for name, kind in self._kinds.items()
-                        if name != "vectors"
-                        for place in (_HEADER + at * self._segment + self._starts[name],)
-                    }
-                    for at in range(count)
-                ]  # fmt: skip
-            return self._views[:count]
-
-    def ids(self, segments: int) -> NDArray[np.int64]:
-        """By slot; 0 where there is no row."""
-        return np.concatenate([np.empty(0, np.int64), *(view["ids"] for view in self.segments(segments))])
-
     def capacity(self) -> int:
-        """How many segments the file has room for, whatever the header says."""
-        return (os.fstat(self._file).st_size - _HEADER) // self._segment
+        """For how many rows the file has room, whatever the header says."""
+        return max(0, os.fstat(self._file).st_size - _HEADER) // self.segment.itemsize * self.rows
 
-    def reserve(self, slots: Slots) -> None:
-        """Make room on the disk, so that no later write there, nor zeroing, can find it full. Raises Unavailable."""
-        segments = int(slots.max()) // self.rows + 1
+    def segments(self, rows: int) -> NDArray[Any]:
+        """Those that hold the first `rows` rows (n,), mapped for reading. Raises IndexDamaged when the file is shorter:
+        reading a mapped page that was cut off would end this process."""
+        count = -(-rows // self.rows)
+        with self._remapping:
+            if self.capacity() < count * self.rows:
+                raise IndexDamaged("The saved index is shorter than it says; build it again.")
+            if len(self._mapped) < count:
+                length = _HEADER + count * self.segment.itemsize
+                pages = mmap.mmap(self._file, length, mmap.MAP_SHARED, mmap.PROT_READ)
+                self._mapped = np.frombuffer(pages, self.segment, offset=_HEADER)
+            return self._mapped[:count]
+
+    def ids(self, rows: int) -> NDArray[np.int64]:
+        """Of the first `rows` slots, 0 where there is no row."""
+        return np.asarray(self.segments(rows)["ids"].reshape(-1)[:rows])
+
+    def take(self, name: str, slots: Slots) -> NDArray[Any]:
+        """Region `name`, as it is mapped, of slots (n,)."""
+        segment, place = np.divmod(slots, self.rows)
+        return np.asarray(self._mapped[name][segment, place])
+
+    def read(self, name: str, at: Slots, into: NDArray[Any]) -> None:
+        """Region `name` of slots (n,), or of blocks, into the contiguous `into` (n or more, …)."""
+        data = into.view(np.uint8).reshape(-1).data
+        for start, size, place in self._runs(name, at):
+            if os.preadv(self._file, [data[start : start + size]], place) != size:
+                raise IndexDamaged("The saved index is shorter than it says; build it again.")
+
+    def reserve(self, rows: int) -> None:
+        """Room on the disk for so many rows, in whole segments, so that no later write can find it full. Raises
+        Unavailable."""
+        allocate = getattr(os, "posix_fallocate", lambda file, _, size: os.ftruncate(file, size))  # macOS has none
         try:
-            if self.capacity() < segments:
-                os.ftruncate(self._file, _HEADER + segments * self._segment)
-            places = [run[1:] for name in self._kinds for run in self._runs(name, slots)]
-            places += [(32, self._sum_place(block)) for block in np.unique(slots // BLOCK).tolist()]
-            if hasattr(os, "posix_fallocate"):
-                for size, place in places:
-                    os.posix_fallocate(self._file, place, size)
+            if self.capacity() < rows:
+                allocate(self._file, 0, _HEADER + -(-rows // self.rows) * self.segment.itemsize)
         except OSError as error:
             raise Unavailable(f"There is no room for the index to grow ({error.strerror}).") from error
 
-    def write(self, name: str, slots: Slots, values: NDArray[Any]) -> None:
-        """`values` (n, …) of region `name` into `slots` (n,)."""
-        data = np.ascontiguousarray(values, self._kinds[name].base).view(np.uint8).reshape(-1).data
-        for start, size, place in self._runs(name, slots):
+    def write(self, name: str, at: Slots, values: NDArray[Any]) -> None:
+        """`values` (n, …) of region `name` into slots `at` (n,); into blocks, where it is `sums`."""
+        data = np.ascontiguousarray(values, self.segment[name].base).view(np.uint8).reshape(-1).data
+        for start, size, place in self._runs(name, at):
             self._write(data[start : start + size], place)
 
     def zero(self, slots: Slots) -> None:
         """Overwrite the rows with zeros, everywhere."""
-        for name in self._kinds:
+        for name in self._rows:
             for _, size, place in self._runs(name, slots):
                 self._write(bytes(size), place)
 
     def require_zero(self, slots: Slots) -> None:
         """Read the rows back, from the disk where the kernel lets go of its copy. Raises Unavailable."""
-        for name in self._kinds:
+        for name in self._rows:
             for _, size, place in self._runs(name, slots):
-                if hasattr(os, "posix_fadvise"):  # not on macOS, nor posix_fallocate
+                if hasattr(os, "posix_fadvise"):  # not on macOS
                     os.posix_fadvise(self._file, place, size, os.POSIX_FADV_DONTNEED)
                 if any(os.pread(self._file, size, place)):
                     raise Unavailable("The index still holds the bytes of a vector after it was overwritten.")
 
-    def read_vectors(self, slots: Slots, into: NDArray[np.float32]) -> None:
-        """The float32 rows of `slots` (n,) into `into` (n or more, dimension), contiguous."""
-        data = into.view(np.uint8).reshape(-1).data
-        for start, size, place in self._runs("vectors", slots):
-            if os.preadv(self._file, [data[start : start + size]], place) != size:
-                raise IndexDamaged("The saved index is shorter than it says; build it again.")
+    def digests(self, blocks: Slots) -> NDArray[np.uint8]:
+        """SHA-256 over the BLOCK rows of each of `blocks` (n,): (n, 32), zeros for an empty one."""
+        data = bytearray(sum(self._place(name, 0)[0] for name in self._rows) * BLOCK)
+        nothing, told = sha256(data).digest(), np.zeros((len(blocks), 32), np.uint8)
+        for each, block in zip(told, blocks.tolist(), strict=True):
+            end = 0
+            for name in self._rows:
+                width, place = self._place(name, block * BLOCK)
+                begin, end = end, end + width * BLOCK
+                os.preadv(self._file, [memoryview(data)[begin:end]], place)
+            if (digest := sha256(data).digest()) != nothing:
+                each[:] = np.frombuffer(digest, np.uint8)
+        data[:] = bytes(len(data))
+        return told
 
-    def digest(self, block: int, into: NDArray[np.float32]) -> bytes:
-        """SHA-256 over the BLOCK rows from `block` * BLOCK on. `into` (BLOCK, dimension) is scratch."""
-        segment, first = divmod(block * BLOCK, self.rows)
-        view = self.segments(segment + 1)[segment]
-        told = hashlib.sha256()
-        for region in view.values():
-            told.update(region[first : first + BLOCK].data)
-        self.read_vectors(np.arange(block * BLOCK, (block + 1) * BLOCK), into)
-        told.update(into.data)
-        return told.digest()
+    def damaged(self, blocks: Slots) -> Slots:
+        """Those of `blocks` (n,) whose rows are not as they were when their digest was written."""
+        told = np.empty((len(blocks), 32), np.uint8)
+        self.read("sums", blocks, told)
+        return np.asarray(blocks[(self.digests(blocks) != told).any(axis=1)])
 
-    def intact(self, block: int, into: NDArray[np.float32]) -> bool:
-        """The block is as it was when its digest was written, or empty. `into`: scratch as for `digest`."""
-        told = os.pread(self._file, 32, self._sum_place(block))
-        return self.digest(block, into) == (told if any(told) else self._nothing)
+    def _place(self, name: str, at: T) -> tuple[int, T]:
+        """How many bytes a row (or a sum) takes, and where it is in the file."""
+        kind, start = self._regions[name]
+        width = kind.itemsize // kind.shape[0]
+        segment, row = divmod(at, kind.shape[0])
+        return width, _HEADER + segment * self.segment.itemsize + start + row * width
 
-    def write_sum(self, block: int, digest: bytes) -> None:
-        self._write(digest, self._sum_place(block))
-
-    def _sum_place(self, block: int) -> int:
-        segment, at = divmod(block, self.rows // BLOCK)
-        return _HEADER + segment * self._segment + self._starts["sums"] + at * 32
-
-    def _runs(self, name: str, slots: Slots) -> Iterator[tuple[int, int, int]]:
-        """Where `slots` lie in the file, side by side as far as they do: (byte within `slots`, bytes, place)."""
-        width = self._kinds[name].itemsize
-        places = _HEADER + slots // self.rows * self._segment + self._starts[name] + slots % self.rows * width
+    def _runs(self, name: str, at: Slots) -> Iterator[tuple[int, int, int]]:
+        """Where `at` lie in the file, side by side as far as they do: (byte within `at`, bytes, place)."""
+        width, places = self._place(name, at)
         edges = np.flatnonzero(np.diff(places, prepend=-1, append=-1) != width)
         return zip(
             (edges[:-1] * width).tolist(), (np.diff(edges) * width).tolist(), places[edges[:-1]].tolist(), strict=True

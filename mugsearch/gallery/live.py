@@ -58,7 +58,7 @@ def catch_up(encoder: Encoder) -> FaceIndex:
     What takes a step or two is done here. Raises NotReady when more is left, after having had it begun.
     """
     with _lock, _troubles_shown(encoder):
-        state = _opened(encoder).index.state()
+        state = _state(encoder)
         while not filling.is_current(state):
             if filling.much_is_left(state, encoder):
                 if _have_it_known(encoder, state):
@@ -73,7 +73,7 @@ def rebuild(encoder: Encoder, *, seconds: float = float("inf"), report: Callable
     until = monotonic() + seconds
     while True:
         with _lock, _troubles_shown(encoder):
-            state = _opened(encoder).index.state()
+            state = _state(encoder)
             if filling.is_current(state):
                 readiness.ready(encoder)
                 return True
@@ -156,8 +156,7 @@ def _step(encoder: Encoder) -> State:
 
     global _held
     became_complete = _change(encoder, go_on)
-    held = _opened(encoder)
-    state = held.index.state()
+    state, held = _state(encoder), _opened(encoder)
     if became_complete:
         why, generation = held.why or readiness.why(encoder), state.generation
         if state.live:  # a new installation has rebuilt nothing
@@ -197,6 +196,16 @@ def _change(encoder: Encoder, do: Callable[[Change], T]) -> T:
         reset()
     with _opened(encoder).index.change() as change:
         return do(change)
+
+
+def _state(encoder: Encoder) -> State:
+    """Of the index as it is now, also when another process has just made it anew."""
+    try:
+        return _opened(encoder).index.state()
+    except IndexDamaged as error:
+        logger.warning("%s", error.message)
+        reset()
+    return _opened(encoder).index.state()
 
 
 def _opened(encoder: Encoder) -> _Held:

@@ -58,7 +58,7 @@ def _flip(place: int) -> None:
 
 def flip_in(region: str) -> None:
     held = live._opened(encoding.active()).index._file
-    _flip(segments._HEADER + held._starts[region])
+    _flip(segments._HEADER + held.segment.fields[region][1])
 
 
 def _cut(length: int) -> None:
