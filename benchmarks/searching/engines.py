@@ -114,8 +114,8 @@ class Mugsearch(Engine):
 
     def open(self) -> None:
         self._index = self._module.FaceIndex.open(self.folder, **self._about)
-        if self._index.lost or self._index.state().live != self.faces.rows:
-            raise AssertionError(f"{self._index.lost} rows lost, {self._index.state().live} there")
+        if self._index.state().live != self.faces.rows:
+            raise AssertionError(f"only {self._index.state().live} rows are there")
 
     def search(self, probe: Floats) -> Ids:
         return self._ids(self._index.search(probe, K))

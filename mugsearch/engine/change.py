@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from mugsearch.engine import scan
 from mugsearch.engine.segments import BLOCK, FACTS, IndexDamaged, IndexFile, Locks
 
-NOW: Final = ("generation", "mark", "complete", "reached", "whole")  # what the owner sets; see index.State
+NOW: Final = ("generation", "mark", "complete", "reached")  # what the owner sets; see index.State
 
 
 class Change:
@@ -19,13 +19,10 @@ class Change:
     mark: str
     complete: bool
     reached: int
-    whole: bool
 
     def __init__(self, file: IndexFile, dimension: int) -> None:
         self._file, self._dimension = file, dimension
         self._about = file.header()
-        if self._about["torn"]:
-            raise IndexDamaged("Somebody died while writing the index; it has to be opened anew.")
         vars(self).update((name, self._about[name]) for name in NOW)
         self._comes: dict[int, tuple[NDArray[np.float32], Any]] = {}
         self._goes: set[int] = set()  # ids whose present row goes
@@ -48,12 +45,20 @@ class Change:
 
     def drop(self, ids: ArrayLike) -> None:
         """Erase. Unknown ids are no error."""
-        for key in np.asarray(ids, np.int64).reshape(-1).tolist():
+        keys = np.asarray(ids, np.int64).reshape(-1)
+        for key in keys[keys > 0].tolist():  # a free slot has the id 0
             self._goes.add(key)
             self._comes.pop(key, None)
 
+    def _nothing(self) -> bool:
+        return not (self._comes or self._goes) and all(getattr(self, name) == self._about[name] for name in NOW)
+
     def commit(self, locks: Locks) -> None:
-        """Durable and read back when it returns. Raises Unavailable when the disk is full: then nothing has changed."""
+        """Durable, and what goes overwritten and read back, when it returns. Raises Unavailable: without room on the
+        disk before anything has changed, after any other failure with the index torn, to be made anew; IndexDamaged
+        when what lies beside the rows that change is not as it was written."""
+        if self._nothing():
+            return
         file, about = self._file, self._about
         ids = file.ids(about["rows"])
         gone = np.flatnonzero(np.isin(ids, np.array(list(self._goes), np.int64)))
@@ -71,16 +76,17 @@ class Change:
         now = about | {name: getattr(self, name) for name in NOW} | {"rows": rows, "live": live}
         file.reserve(rows)
         file.segments(rows)
+        if len(file.damaged(touched[touched * BLOCK < about["rows"]])):  # else it would get a new, right digest
+            raise IndexDamaged("The saved index is not as it was written; build it again.")
         with locks.changing():
-            # Whoever reads this in a header knows that its writer died in here, and at which generation he began.
-            file.write_header(about | {"torn": True})
+            file.write_header(about | {"torn": True})  # whoever reads this: its writer died in here
             file.zero(gone)
             for name, region in values.items():
                 file.write(name, slots, region)
             file.write("sums", touched, file.digests(touched))
             file.sync()
-            file.write_header(now)
-        file.require_zero(gone)
+            file.require_zero(gone)
+            file.write_header(now | {"root": file.root(rows)})
 
     def wipe(self) -> None:
         """Leave no copy of a vector in memory."""

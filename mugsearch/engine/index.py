@@ -80,15 +80,13 @@ class Found:
 @dataclass(frozen=True)
 class State:
     """`generation` and `mark` say which change of the gallery the index has taken in last; `complete` is False while
-    it is being built, and `reached` how far that has come. `whole` is False once `check` has cleared rows or a writer
-    has died, until the owner has put back what is missing; no search is answered meanwhile. All but `live`, the number
-    of rows, are the owner's to set, in a change."""
+    it is being built, and `reached` how far that has come. All but `live`, the number of rows, are the owner's to set,
+    in a change."""
 
     generation: int
     mark: str
     complete: bool
     reached: int
-    whole: bool
     live: int
 
 
@@ -99,41 +97,36 @@ class FaceIndex:
         """Use `create` or `open`."""
         scan.require_exact_kernel(dimension)
         self.dimension, self.encoder = dimension, encoder
-        self.lost = 0
         self._file, self._locks = file, locks
 
     @classmethod
     def create(cls, folder: Path, *, dimension: int, encoder: str, rows: int = ROWS) -> Self:
         """A new index without rows, not `complete`, in place of whatever is in `folder`. `rows`: of a segment."""
-        if not 1 <= dimension <= scan.MAX_DIMENSION:
-            raise ValueError(f"dimension is between 1 and {scan.MAX_DIMENSION}")
+        if not 1 <= dimension <= scan.MAX_DIMENSION or rows % BLOCK:
+            raise ValueError(f"dimension is between 1 and {scan.MAX_DIMENSION}, rows a multiple of {BLOCK}")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         locks = Locks(folder)
         with locks.writing(), locks.changing():
             _clear(folder)
             file = IndexFile(folder, dimension, rows=rows, new=True)
             about = {"encoder": encoder, "dimension": dimension, "per_segment": rows, "rows": 0, "live": 0}
-            now = {"generation": 0, "mark": "", "complete": False, "reached": 0, "whole": True}
-            file.write_header(about | now | {"torn": False})
+            now = {"generation": 0, "mark": "", "complete": False, "reached": 0}
+            file.write_header(about | now | {"torn": False, "root": file.root(0)})
             fsync_folder(folder)
         return cls(file, locks, dimension=dimension, encoder=encoder)
 
     @classmethod
     def open(cls, folder: Path, *, dimension: int, encoder: str, rows: int = ROWS) -> Self:
-        """The index in `folder`, every byte checked: rows that are not as they were written are cleared, and `lost`
-        counts them. Raises IndexDamaged when there is none, or one of another encoder."""
-        file = IndexFile(folder, dimension, rows=rows)
-        try:
-            locks = Locks(folder)
-            with locks.reading():
-                about = file.header()
+        """The index in `folder`, every byte checked. Raises IndexDamaged when there is none, when it is of another
+        encoder or not as it was written, and when somebody died while it was."""
+        locks = Locks(folder)
+        with locks.reading():  # whoever makes a new file has ended
+            file = IndexFile(folder, dimension, rows=rows)
+        index = cls(file, locks, dimension=dimension, encoder=encoder)
+        with index._read() as about:
             if (about["encoder"], about["dimension"], about["per_segment"]) != (encoder, dimension, rows):
                 raise IndexDamaged("The saved index is of another encoder; build it again.")
-            index = cls(file, locks, dimension=dimension, encoder=encoder)
-            index.lost = index.check()
-        except BaseException:
-            file.close()
-            raise
+        index.check()
         return index
 
     def close(self) -> None:
@@ -168,10 +161,12 @@ class FaceIndex:
             slots = slots[np.argsort(ids[slots])]
             told = np.empty((len(slots), 32), np.uint8)
             vector = np.zeros((1, self.dimension), np.float32)
-            for at in range(len(slots)):
-                self._file.read("vectors", slots[at : at + 1], vector)
-                told[at] = np.frombuffer(sha256(vector.data).digest(), np.uint8)
-            vector[:] = 0.0
+            try:
+                for at in range(len(slots)):
+                    self._file.read("vectors", slots[at : at + 1], vector)
+                    told[at] = np.frombuffer(sha256(vector.data).digest(), np.uint8)
+            finally:
+                vector[:] = 0.0
             return ids[slots], told, self._file.take("facts", slots)
 
     def search(self, vector: ArrayLike, k: int, *, where: Filter | None = None) -> Found:
@@ -181,7 +176,7 @@ class FaceIndex:
 
     def search_many(self, vectors: ArrayLike, k: int, *, where: Filter | None = None) -> list[Found]:
         """As `search` for each of `vectors` (n, dimension), by matrix products and over the same generation."""
-        probes = np.ascontiguousarray(vectors, dtype=np.float32)
+        probes = np.array(vectors, np.float32, order="C")
         if probes.ndim != 2 or probes.shape[1] != self.dimension:
             raise ValueError(f"{len(probes)} probes have shape {(len(probes), self.dimension)}, not {probes.shape}")
         scan.require_unit(probes)
@@ -190,11 +185,12 @@ class FaceIndex:
         if not len(probes):
             return []
         with self._read() as about:
-            if not about["whole"]:
-                raise IndexDamaged("The index lacks rows that were damaged; they have to be put back first.")
             pieces = self._pieces(about, where)
             scanned = sum(piece.count() for piece in pieces)
-            ranked = scan.rank(probes, k, pieces, partial(self._file.read, "vectors"))
+            try:
+                ranked = scan.rank(probes, k, pieces, partial(self._file.read, "vectors"))
+            finally:
+                probes[:] = 0.0
             return [
                 Found(
                     _hits(self._file.take("ids", one.slots), one.scores, k), about["generation"], about["live"],
@@ -222,20 +218,19 @@ class FaceIndex:
 
     @contextmanager
     def _read(self) -> Iterator[dict[str, Any]]:
-        """The header, while nothing changes, once it is sure that the file is as long as it says and no writer died
-        while rows changed."""
+        """The header, while nothing changes, once it is sure that no writer died and that the file is as long as it
+        says."""
         with self._locks.reading():
             about = self._file.header()
             self._file.segments(about["rows"])
-            if about["torn"]:
-                raise IndexDamaged("Somebody died while rows of the index changed; it has to be opened anew.")
             yield about
 
     @contextmanager
     def change(self) -> Iterator[Change]:
         """Rows in and out, seen by searches all at once when the block ends; an error inside leaves all as it was.
 
-        Waits for other writers. Raises IndexDamaged when one of them died at it: then the index is opened anew.
+        Waits for other writers, so not to be used inside itself. After an error while it is written the index raises
+        IndexDamaged, here as everywhere, until it is made anew.
         """
         with self._locks.writing():
             change = Change(self._file, self.dimension)
@@ -245,41 +240,12 @@ class FaceIndex:
             finally:
                 change.wipe()
 
-    def check(self) -> int:
-        """Compare every block with its digest and clear those that differ. How many rows were lost that way; if any may
-        be missing, or a writer died, the index isn't `whole` any more.
-
-        Writers wait meanwhile; searches wait only while something is cleared.
-        """
-        file = self._file
-        with self._locks.writing():
-            about = file.header()
-            # What a dead writer was about to show lies beyond the rows, too.
-            rows = file.capacity() if about["torn"] else about["rows"]
-            file.segments(max(rows, about["rows"]))  # shorter than it says: nothing to mend here
-            shares = np.array_split(np.arange(-(-rows // BLOCK)), scan.threads())
-            damaged = np.concatenate(scan.in_threads(file.damaged, shares))
-            if about["torn"]:  # by a power cut, the old row of an id may still be there beside the new one
-                damaged = np.union1d(damaged, _repeated(file.ids(rows)) // BLOCK)
-            elif not len(damaged):
-                return 0
-            slots = (damaged[:, None] * BLOCK + np.arange(BLOCK)).reshape(-1)
-            with self._locks.changing():
-                file.write_header(about | {"torn": True})
-                file.zero(slots)
-                file.write("sums", damaged, np.zeros((len(damaged), 32)))
-                file.sync()
-                used = np.flatnonzero(file.ids(rows))
-                now = {"rows": int(used.max(initial=-1)) + 1, "live": len(used), "torn": False, "whole": False}
-                file.write_header(about | now)
-            file.require_zero(slots)
-            return max(int(about["live"]) - len(used), len(damaged))
-
-
-def _repeated(ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The slots of ids that are there more than once."""
-    known, times = np.unique(ids, return_counts=True)
-    return np.flatnonzero(np.isin(ids, known[(times > 1) & (known != 0)]))
+    def check(self) -> None:
+        """Raises IndexDamaged unless every byte is as it was written. Writers wait meanwhile, searches go on."""
+        with self._locks.writing(), self._read() as about:
+            blocks = np.arange(-(-about["rows"] // BLOCK))
+            if self._file.root(about["rows"]) != about["root"] or len(self._file.damaged(blocks)):
+                raise IndexDamaged("The saved index is not as it was written; build it again.")
 
 
 def _hits(ids: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> list[Hit]:
@@ -288,6 +254,6 @@ def _hits(ids: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> list[H
 
 
 def _clear(folder: Path) -> None:
-    for file in folder.iterdir():
-        if file.suffix != ".lock":
-            shred(file)
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink() and path.suffix != ".lock":
+            shred(path)

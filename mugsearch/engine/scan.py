@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 import numkong
 import numpy as np
@@ -116,9 +116,9 @@ def require_unit(vectors: Floats) -> None:
 def rank(queries: Floats, k: int, pieces: list[Piece], fetch: Fetch) -> list[Ranked]:
     """For each of `queries` (n, d) at least the k best of the searched rows, with proof that no other is among them.
     `fetch` reads the float32 rows of slots (n,) into an array (n or more, d)."""
-    probes = _Probes(queries)
-    floors = probes.guess(pieces, k)
-    over = probes.over(pieces, floors)
+    with _Probes(queries) as probes:
+        floors = probes.guess(pieces, k)
+        over = probes.over(pieces, floors)
     return [_proved(*each, k, pieces, fetch) for each in zip(queries, floors, over, strict=True)]
 
 
@@ -132,7 +132,8 @@ def _proved(
     # What has a lower bound than this can't be among the k best.
     least = np.float32(np.sort(scores)[-k] - _TIE if len(scores) >= k else -np.inf)
     if floor > least:  # the guess was too high: once more, for all that reach the k-th score found so far
-        (over,) = _Probes(query[None]).over(pieces, np.array([least]))
+        with _Probes(query[None]) as probe:
+            (over,) = probe.over(pieces, np.array([least]))
         return _proved(query, least, over, k, pieces, fetch)
     used = max(len(scores), int(np.searchsorted(-bounds, -least)))
     scores = np.concatenate([scores, rescore(query, slots[len(scores) : used], fetch)])
@@ -161,7 +162,7 @@ def rescore(query: Floats, slots: Slots, fetch: Fetch) -> NDArray[np.float64]:
 
 
 class _Probes:
-    """Probes, coded as the rows are."""
+    """Probes, coded as the rows are; their codes are wiped when the block ends, for a probe may be of the gallery."""
 
     def __init__(self, queries: Floats) -> None:
         self._codes, self._scales, errors = encode(queries)
@@ -170,6 +171,12 @@ class _Probes:
         self._adds = (errors * (1 + NORM_TOLERANCE) + SLACK).astype(np.float32)
         # One probe is read against the rows as they lie; several are multiplied as a matrix.
         self._packed = numkong.dots_pack(self._codes) if len(queries) > 1 else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._codes[:] = 0
 
     def guess(self, pieces: list[Piece], k: int) -> Floats:
         """For each probe a bound that a few times k of the rows exceed, going by a sample; -inf where it can't be

@@ -14,7 +14,9 @@ import json
 import mmap
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -23,6 +25,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mugsearch.engine.scan import threads
 from mugsearch.errors import MugsearchError, Unavailable
 
 FILE: Final = "faces.index"
@@ -74,7 +77,10 @@ class Locks:
 def _held(path: Path, how: int) -> Iterator[None]:
     """flock on an open file of our own, so that two threads exclude each other as two processes do."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise IndexDamaged(f"There is no index to be used ({error.strerror}); build it again.") from error
         try:
             fcntl.flock(descriptor, how)
             if os.fstat(descriptor).st_nlink:  # not removed, with the index, while we waited
@@ -82,6 +88,12 @@ def _held(path: Path, how: int) -> Iterator[None]:
                 return
         finally:
             os.close(descriptor)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Not that of the searches: they would wait until all is digested."""
+    return ThreadPoolExecutor(threads(), "digest")
 
 
 class IndexFile:
@@ -96,6 +108,7 @@ class IndexFile:
         self._rows = [name for name in self._regions if name != "sums"]
         self._mapped = np.empty(0, self.segment)
         self._remapping = Lock()
+        self._file = -1
         try:
             self._file = os.open(folder / FILE, os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0), 0o600)
         except OSError as error:
@@ -107,12 +120,20 @@ class IndexFile:
             os.close(self._file)
             self._file = -1
 
+    def __del__(self) -> None:
+        self.close()
+
     def header(self) -> dict[str, Any]:
-        """To be read under a lock. Raises IndexDamaged when it isn't as it was written."""
-        digest, _, text = os.pread(self._file, _HEADER, 0).rstrip(b"\0").partition(b" ")
+        """To be read under a lock. Raises IndexDamaged when it isn't as it was written, or somebody died writing."""
+        data = bytearray(_HEADER)
+        self._read(memoryview(data), 0)
+        digest, _, text = data.rstrip(b"\0").partition(b" ")
         if sha256(_FORMAT + text).hexdigest().encode() != digest:
             raise IndexDamaged("The saved index can't be understood; build it again.")
-        return json.loads(text)  # type: ignore[no-any-return]  # what `write_header` was given
+        header: dict[str, Any] = json.loads(text)
+        if header["torn"]:
+            raise IndexDamaged("Somebody died while writing the index; build it again.")
+        return header
 
     def write_header(self, header: dict[str, Any]) -> None:
         """Seen by readers at once. Durable when this returns, as is all that was written before."""
@@ -157,8 +178,7 @@ class IndexFile:
         """Region `name` of slots (n,), or of blocks, into the contiguous `into` (n or more, …)."""
         data = into.view(np.uint8).reshape(-1).data
         for start, size, place in self._runs(name, at):
-            if os.preadv(self._file, [data[start : start + size]], place) != size:
-                raise IndexDamaged("The saved index is shorter than it says; build it again.")
+            self._read(data[start : start + size], place)
 
     def reserve(self, rows: int) -> None:
         """Room on the disk for so many rows, in whole segments, so that no later write can find it full. Raises
@@ -188,29 +208,42 @@ class IndexFile:
             for _, size, place in self._runs(name, slots):
                 if hasattr(os, "posix_fadvise"):  # not on macOS
                     os.posix_fadvise(self._file, place, size, os.POSIX_FADV_DONTNEED)
-                if any(os.pread(self._file, size, place)):
+                data = bytearray(size)
+                self._read(memoryview(data), place)
+                if any(data):
                     raise Unavailable("The index still holds the bytes of a vector after it was overwritten.")
 
     def digests(self, blocks: Slots) -> NDArray[np.uint8]:
-        """SHA-256 over the BLOCK rows of each of `blocks` (n,): (n, 32), zeros for an empty one."""
-        data = bytearray(sum(self._place(name, 0)[0] for name in self._rows) * BLOCK)
-        nothing, told = sha256(data).digest(), np.zeros((len(blocks), 32), np.uint8)
-        for each, block in zip(told, blocks.tolist(), strict=True):
-            end = 0
-            for name in self._rows:
-                width, place = self._place(name, block * BLOCK)
-                begin, end = end, end + width * BLOCK
-                os.preadv(self._file, [memoryview(data)[begin:end]], place)
-            if (digest := sha256(data).digest()) != nothing:
-                each[:] = np.frombuffer(digest, np.uint8)
-        data[:] = bytes(len(data))
-        return told
+        """SHA-256 over the BLOCK rows of each of `blocks` (n,): (n, 32)."""
+        return np.concatenate(list(_pool().map(self._digests, np.array_split(blocks, threads()))))
 
     def damaged(self, blocks: Slots) -> Slots:
         """Those of `blocks` (n,) whose rows are not as they were when their digest was written."""
+        return np.asarray(blocks[(self.digests(blocks) != self._sums(blocks)).any(axis=1)])
+
+    def root(self, rows: int) -> str:
+        """SHA-256 over the digests of the first `rows` rows: no block can be put in the place of another."""
+        return sha256(self._sums(np.arange(-(-rows // BLOCK))).data).hexdigest()
+
+    def _sums(self, blocks: Slots) -> NDArray[np.uint8]:
         told = np.empty((len(blocks), 32), np.uint8)
         self.read("sums", blocks, told)
-        return np.asarray(blocks[(self.digests(blocks) != told).any(axis=1)])
+        return told
+
+    def _digests(self, blocks: Slots) -> NDArray[np.uint8]:
+        data = bytearray(sum(self._place(name, 0)[0] for name in self._rows) * BLOCK)
+        told = np.empty((len(blocks), 32), np.uint8)
+        try:
+            for each, block in zip(told, blocks.tolist(), strict=True):
+                end = 0
+                for name in self._rows:
+                    width, place = self._place(name, block * BLOCK)
+                    begin, end = end, end + width * BLOCK
+                    self._read(memoryview(data)[begin:end], place)
+                each[:] = np.frombuffer(sha256(data).digest(), np.uint8)
+        finally:
+            data[:] = bytes(len(data))
+        return told
 
     def _place(self, name: str, at: T) -> tuple[int, T]:
         """How many bytes a row (or a sum) takes, and where it is in the file."""
@@ -226,6 +259,14 @@ class IndexFile:
         return zip(
             (edges[:-1] * width).tolist(), (np.diff(edges) * width).tolist(), places[edges[:-1]].tolist(), strict=True
         )
+
+    def _read(self, into: memoryview, place: int) -> None:
+        try:
+            if os.preadv(self._file, [into], place) == len(into):
+                return
+        except OSError as error:
+            raise IndexDamaged(f"The saved index can't be read ({error.strerror}); build it again.") from error
+        raise IndexDamaged("The saved index is shorter than it says; build it again.")
 
     def _write(self, data: bytes | memoryview, place: int) -> None:
         try:

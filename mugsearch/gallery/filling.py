@@ -73,7 +73,7 @@ def changed_since(encoder: Encoder, generation: int) -> list[int]:
 
 
 def is_current(state: State) -> bool:
-    return state.complete and state.whole and (state.generation, state.mark) == newest()
+    return state.complete and (state.generation, state.mark) == newest()
 
 
 def much_is_left(state: State, encoder: Encoder) -> bool:
@@ -96,7 +96,7 @@ def take_in_log(change: Change, encoder: Encoder) -> bool:
         # Nothing was read yet, so nothing before counts. What is committed while we read is applied once more.
         change.generation, change.mark = last
         return True
-    _require_its_history(change)
+    require_its_history(change)
     log = _log(encoder, change.generation).filter(number__lte=last[0])
     if not change.complete:  # what lies beyond is read there
         log = log.filter(Q(what=GalleryChange.What.DROP) | Q(template_id__lte=change.reached))
@@ -186,7 +186,8 @@ def _log(encoder: Encoder, after: int) -> "QuerySet[GalleryChange]":
     return GalleryChange.objects.filter(encoder=encoder, number__gt=after)
 
 
-def _require_its_history(change: Change) -> None:
-    mark = GalleryChange.objects.filter(number=change.generation).values_list("mark", flat=True).first()
-    if change.generation and str(mark) != change.mark:
+def require_its_history(index: Change | State) -> None:
+    """Raises AnotherHistory unless the change that the index took in last is one of this database."""
+    mark = GalleryChange.objects.filter(number=index.generation).values_list("mark", flat=True).first()
+    if index.generation and str(mark) != index.mark:
         raise AnotherHistory("The index is not of this database, or of an older backup of it.")

@@ -1,13 +1,14 @@
 """The index as this process has it open: a cache of PostgreSQL, brought up to the last commit before each search.
 
 Several processes may have it open and take turns at writing it; whoever finds it missing, damaged or of another
-database builds it anew. That goes in steps, each a change of the index that is durable when it ends, so a killed
-rebuild goes on where it was, and what is expunged meanwhile can be dropped and proved at any time. Loads the search
-kernel: not for web processes, which ask `readiness`.
+database makes it anew: damage is not patched. That goes in steps, each a change of the index that is durable when it
+ends, so a killed rebuild goes on where it was, and what is expunged meanwhile can be dropped and proved at any time.
+Loads the search kernel: not for web processes, which ask `readiness`.
 """
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -19,7 +20,6 @@ from typing import TypeVar
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from numpy.typing import NDArray
 
 from mugsearch.audit import services as audit
 from mugsearch.engine.change import Change
@@ -35,11 +35,13 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_OURS = re.compile("[0-9a-f]{16}")  # folders of indexes, see _folder
+
 
 @dataclass(frozen=True)
 class _Held:
-    """An open index, which file it is, why it had to be made anew if it had, and what was missing and superfluous in
-    it when it was opened."""
+    """An open index, which file it is, why it had to be made anew if it had, and how many rows were missing and
+    superfluous in it when it was opened."""
 
     encoder: Encoder
     index: FaceIndex
@@ -125,15 +127,15 @@ def verify(encoder: Encoder) -> tuple[int, int]:
 def mend(encoder: Encoder, template_ids: Iterable[int]) -> None:
     """Make these rows of the index what PostgreSQL says of them now."""
     ids = list(template_ids)
-
-    def as_recorded(change: Change) -> None:
-        filling.take_in_log(change, encoder)
-        change.drop(ids)
-        # Of an index that was made anew meanwhile, the rest is read when it is its turn.
-        filling.put(change, encoder, [one for one in ids if change.complete or one <= change.reached])
-
     with _lock:
-        _change(encoder, as_recorded)
+        _change(encoder, lambda change: _as_recorded(change, encoder, ids))
+
+
+def _as_recorded(change: Change, encoder: Encoder, ids: list[int]) -> None:
+    filling.take_in_log(change, encoder)
+    change.drop(ids)
+    # Of an index that was made anew meanwhile, the rest is read when it is its turn.
+    filling.put(change, encoder, [one for one in ids if change.complete or one <= change.reached])
 
 
 def reset() -> None:
@@ -223,11 +225,17 @@ def _opened(encoder: Encoder) -> _Held:
 
 
 def _open(encoder: Encoder) -> _Held:
+    """Held only once it is of this database and has just the rows it should have. Raises IndexDamaged."""
     global _held
     reset()
     index = FaceIndex.open(_folder(encoder), dimension=encoder.dimension, encoder=encoder.digest)
-    _held = _Held(encoder, index, _file(encoder))
-    _held = held = replace(_held, mended=_settle(index, encoder))
+    try:
+        filling.require_its_history(index.state())
+        mended = _mended(index, encoder)
+    except BaseException:
+        index.close()
+        raise
+    _held = held = _Held(encoder, index, _file(encoder), mended=mended)
     return held
 
 
@@ -239,39 +247,24 @@ def _make(encoder: Encoder, *, why: str) -> _Held:
     return held
 
 
-def _settle(index: FaceIndex, encoder: Encoder) -> tuple[int, int]:
-    """See to it that the index is of this database, with a row for each template it should have and no other.
-
-    Rows are missing where damaged blocks were cleared, or a writer died. Returns how many were missing and
-    superfluous. Raises AnotherHistory.
-    """
-    if not filling.is_current(index.state()):
-        with index.change() as change:
-            filling.take_in_log(change, encoder)
-    if index.state().whole and not any(map(len, _differences(index, encoder))):
-        return 0, 0
-    with index.change() as change:
-        missing, superfluous = _differences(index, encoder)  # once more: from here on nobody else writes
-        filling.take_in_log(change, encoder)
-        change.drop(superfluous)
-        if len(missing) > filling.BATCH:
-            change.complete, change.reached = False, int(missing[0]) - 1
-        else:
-            filling.put(change, encoder, missing.tolist())
-        change.whole = True
-    logger.error("%d vectors were missing in the index and %d superfluous", len(missing), len(superfluous))
-    audit.record("index.mended", by=None, obj=encoder, missing=len(missing), superfluous=len(superfluous))
+def _mended(index: FaceIndex, encoder: Encoder) -> tuple[int, int]:
+    """See to it that there is a row for each template there should be and no other, apart from what the log still
+    tells. How many were missing and superfluous. Raises IndexDamaged when they are many."""
+    with index.change() as change:  # nobody else writes
+        held, recorded = index.ids(), filling.recorded(encoder)
+        recent = filling.changed_since(encoder, change.generation)
+        expected = recorded if change.complete else recorded[recorded <= change.reached]
+        missing = np.setdiff1d(np.setdiff1d(expected, held), recent)
+        superfluous = np.setdiff1d(np.setdiff1d(held, recorded), recent)
+        wrong = [*missing.tolist(), *superfluous.tolist()]
+        if len(wrong) > filling.BATCH:
+            raise IndexDamaged(f"{len(wrong)} rows of the index are missing or superfluous; build it again.")
+        if wrong:
+            _as_recorded(change, encoder, wrong)
+    if wrong:
+        logger.error("%d vectors were missing in the index and %d superfluous", len(missing), len(superfluous))
+        audit.record("index.mended", by=None, obj=encoder, missing=len(missing), superfluous=len(superfluous))
     return len(missing), len(superfluous)
-
-
-def _differences(index: FaceIndex, encoder: Encoder) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The ids that are missing in the index and those that are superfluous, apart from what the log still tells."""
-    state, held = index.state(), index.ids()
-    recorded = filling.recorded(encoder)
-    recent = filling.changed_since(encoder, state.generation)
-    expected = recorded if state.complete else recorded[recorded <= state.reached]
-    missing = np.setdiff1d(np.setdiff1d(expected, held), recent)
-    return missing, np.setdiff1d(np.setdiff1d(held, recorded), recent)
 
 
 def _is_there_still(held: _Held) -> bool:
@@ -279,9 +272,10 @@ def _is_there_still(held: _Held) -> bool:
     if not (now and held.file and os.path.samestat(now, held.file)):
         return False
     try:
-        return held.index.state().whole  # else somebody has just cleared damaged rows of it
+        held.index.state()
     except IndexDamaged:
         return False
+    return True
 
 
 def _file(encoder: Encoder) -> os.stat_result | None:
@@ -300,7 +294,7 @@ def _erase_other_indexes(encoder: Encoder) -> None:
     active = Encoder.objects.filter(state=Encoder.State.ACTIVE)
     keep = {_folder(one) for one in (encoder, *active)}
     for folder in Path(settings.INDEX_DIR).iterdir():
-        if folder not in keep and folder.is_dir():
+        if folder not in keep and folder.is_dir() and _OURS.fullmatch(folder.name):
             with suppress(FileNotFoundError):  # another process has erased it meanwhile
                 FaceIndex.erase(folder)
 

@@ -10,6 +10,10 @@ from mugsearch.launch.places import Places
 #: The two native libraries that would otherwise start a thread per core in every process.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
+#: The dynamic linker saves the processor's wide registers on the stack when it looks up a function late, and with them
+#: pieces of a vector; so it looks all of them up at the start.
+_LINKED_AT_ONCE = {"LD_BIND_NOW": "1"}
+
 
 def given(name: str) -> bool:
     """Whether a setting is in the environment, as itself or as a path in ``NAME_FILE``."""
@@ -27,6 +31,7 @@ def for_children(places: Places, *, database_url: Callable[[], str], plain_http:
         "ALLOWED_HOSTS": "localhost,127.0.0.1,[::1]",
         "PYTHONUNBUFFERED": "1",
         **_ONE_THREAD,
+        **_LINKED_AT_ONCE,
     }
     if plain_http:
         lacking["MUGSEARCH_INSECURE_HTTP"] = "1"

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -83,12 +84,6 @@ class Life(RuleBasedStateMachine):
             self.index = FaceIndex.create(self.folder / "index", dimension=16, encoder="e", rows=SMALL)
             self.log = [({}, []) for _ in self.log[:-1]] + [(dict(self.held), [])]
         self._apply()
-        if not self.index.state().whole:
-            ids = set(self.index.ids().tolist())
-            with self.index.change() as change:
-                change.drop(sorted(ids - set(self.held)))
-                put(change, {key: value for key, value in self.held.items() if key not in ids})
-                change.whole = True
 
     @precondition(lambda self: self.log)
     @rule(seed=st.integers(0, 1000), k=st.integers(1, 60), where=st.none() | FILTERS)
@@ -108,51 +103,14 @@ Life.TestCase.settings = settings(max_examples=60, stateful_step_count=20, deadl
 TestAnIndexFollowsItsGalleryThroughAnyLifeAndDeath = Life.TestCase
 
 
-def test_a_writer_killed_anywhere_leaves_an_index_that_can_be_mended(
+def test_a_writer_killed_anywhere_leaves_all_of_its_change_or_nothing_or_an_index_to_be_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At every single write and fsync of a change, not only where chance leads."""
+    """At every single write and fsync of a change, with a reader that had the index open before."""
     before, comes = held_of(110), held_of(40, seed=5)  # the second segment is begun
     goes = [key for key in sorted(before)[:20] if key not in comes]
-    after = 0
-    while True:
-        index = filled(tmp_path / str(after), before)
-        with dying(monkeypatch, after) as made, index.change() as change:
-            put(change, comes)
-            change.drop(goes)
-            change.generation = 2
-        finished = made[0] < after
-        index = reopened(index, tmp_path / str(after))
-        assert index.state().generation in (1, 2)
-        with index.change() as change:  # the log is read again from there, and ids compared if rows were lost
-            put(change, comes)
-            change.drop(goes)
-            if not change.whole:
-                put(change, {key: value for key, value in before.items() if key not in comes and key not in goes})
-                change.whole = True
-        held = {key: value for key, value in (before | comes).items() if key not in goes}
-        probe = vectors(1, 3)[0]
-        assert index.search(probe, 60).hits == brute_force(held, probe, 60)
-        with index.change() as change:
-            change.drop(list(held))
-        data = (tmp_path / str(after) / FILE).read_bytes()
-        assert not [row for row, _ in (before | comes).values() if row.tobytes() in data]
-        index.close()
-        shutil.rmtree(tmp_path / str(after))
-        if finished:
-            break
-        after += 1
-    assert after > 20  # there were that many places to die
-
-
-def test_a_reader_sees_all_of_a_change_or_nothing_wherever_its_writer_died(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also while another process looks the file through, and when both changes have the same generation."""
-    before = held_of(110)
-    comes, goes = held_of(40, seed=5), sorted(before)[:20]
     held = {key: value for key, value in before.items() if key not in goes} | comes
-    probe, refused, seen, after = vectors(1, 3)[0], 0, [], 0
+    probe, seen, after = vectors(1, 3)[0], [], 0
     lists = [brute_force(before, probe, 60), brute_force(held, probe, 60)]
     while True:
         folder = tmp_path / str(after)
@@ -161,26 +119,23 @@ def test_a_reader_sees_all_of_a_change_or_nothing_wherever_its_writer_died(
         with dying(monkeypatch, after) as made, index.change() as change:
             change.drop(goes)
             put(change, comes)
-        for _ in range(2):
+        answers = []
+        for restarted in (False, True):
             try:
-                seen.append(lists.index(reader.search(probe, 60).hits))
+                looking = reopened(index, folder) if restarted else reader
+                answers.append(lists.index(looking.search(probe, 60).hits))
             except IndexDamaged:
-                refused += 1
-            with monkeypatch.context() as patched:  # another process begins to check, and gets no further
-                patched.setattr(IndexFile, "damaged", _stop)
-                with pytest.raises(InterruptedError):
-                    FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL)
-        for one in (index, reader):
-            one.close()
+                answers.append(-1)
+        assert answers[0] == answers[1]
+        seen.append(answers[0])
+        FaceIndex.create(folder, dimension=16, encoder="e", rows=SMALL)
+        data = (folder / FILE).read_bytes()
+        assert not [row for row, _ in (before | comes).values() if row.tobytes() in data]
         shutil.rmtree(folder)
         if made[0] < after:
             break
         after += 1
-    assert (set(seen), refused > 5) == ({0, 1}, True)
-
-
-def _stop(*_: Any) -> None:
-    raise InterruptedError
+    assert (seen[0], seen[-1], set(seen), after > 20) == (0, 1, {0, 1, -1}, True)
 
 
 @pytest.mark.parametrize("region", ["ids", "codes", "vectors", "sums"])
@@ -205,45 +160,50 @@ def test_what_a_failing_change_had_written_is_overwritten(
 
     with pytest.raises(KeyboardInterrupt):
         enrol()
-    with pytest.raises(IndexDamaged, match="opened anew"):
-        index.search(vectors(1, 5)[0], 5)
-    index = reopened(index, folder)
-    with index.change() as change:
-        change.drop(list(comes))
-        put(change, held)
-        change.whole = True
+    for use in (lambda: index.search(vectors(1, 5)[0], 5), index.state, index.check, enrol):
+        with pytest.raises(IndexDamaged, match="died"):
+            use()
+    index.close()
     data = (folder / FILE).read_bytes()
-    assert not [key for key, (row, _) in comes.items() if row.tobytes() in data]
+    index = filled(folder, held)
+    after = (folder / FILE).read_bytes()
+    for key, (row, _) in comes.items():
+        assert (row.tobytes() in data) >= (row.tobytes() in after), key
+        assert row.tobytes() not in after
     assert index.search(vectors(1, 5)[0], 50).hits == brute_force(held, vectors(1, 5)[0], 50)
 
 
-def test_a_row_that_a_power_cut_left_there_twice_is_listed_once(
-    saved: tuple[Path, Held], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("call", ["pwrite", "fsync", "posix_fallocate", "preadv"])
+def test_an_error_of_the_disk_never_leaves_half_a_change(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new row had reached the disk, the zeros over the old one had not."""
-    folder, held = saved
-    key = min(held)
-    index = FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL)
+    """At each call in turn, and the same object goes on being used."""
+    before, comes = held_of(110), {key + 5000: value for key, value in held_of(40, seed=5).items()}
+    goes, probe = sorted(before)[:20], vectors(1, 3)[0]
+    held = {key: value for key, value in before.items() if key not in goes} | comes
+    lists = [brute_force(before, probe, 60), brute_force(held, probe, 60)]
+    real, fails = getattr(os, call), 0
+    while True:
+        index, calls = filled(tmp_path / str(fails), before), [0]
 
-    def cut_off(*_: Any) -> None:
-        raise InterruptedError
+        def failing(*given: Any, fails: int = fails, calls: list[int] = calls) -> Any:
+            calls[0] += 1
+            if calls[0] > fails:
+                raise OSError(errno.EIO, "Input/output error")
+            return real(*given)
 
-    def power_cut() -> None:
-        with monkeypatch.context() as patched, index.change() as change:
-            patched.setattr(IndexFile, "zero", lambda *_: None)
-            patched.setattr(IndexFile, "sync", lambda _: None)
-            header = IndexFile.write_header
-            patched.setattr(IndexFile, "write_header", lambda *told: header(*told) if told[1]["torn"] else cut_off())
-            put(change, {key: held[key]})
-
-    with pytest.raises(InterruptedError):
-        power_cut()
-    index = reopened(index, folder)
-    with index.change() as change:
-        put(change, {one: value for one, value in held.items() if one not in index.ids()})
-        change.whole = True
-    assert index.ids().tolist() == sorted(held)
-    assert index.search(held[key][0], 50).hits == brute_force(held, held[key][0], 50)
+        with monkeypatch.context() as patched, suppress(IndexDamaged, Unavailable), index.change() as change:
+            patched.setattr(os, call, failing)
+            change.drop(goes)
+            put(change, comes)
+        with suppress(IndexDamaged):
+            assert index.search(probe, 60).hits in lists
+        index.close()
+        shutil.rmtree(tmp_path / str(fails))
+        if calls[0] <= fails:
+            break
+        fails += 1
+    assert fails > 0
 
 
 @pytest.fixture
@@ -261,40 +221,114 @@ def _flip(file: Path, place: int) -> None:
         stream.write(bytes([byte ^ 1]))
 
 
-@pytest.mark.parametrize("region", ["ids", "scales", "errors", "facts", "codes", "vectors", "sums"])
+REGIONS = ["ids", "scales", "errors", "facts", "codes", "vectors", "sums"]
+
+
+def _place(folder: Path, region: str, segment: int = 0) -> int:
+    file = IndexFile(folder, 16, rows=SMALL)
+    file.close()
+    return 4096 + segment * file.segment.itemsize + (file.segment.fields or {})[region][1]
+
+
+@pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("segment", [0, 1, 2])
-def test_a_flipped_bit_costs_a_block_of_rows_and_never_gives_a_wrong_list(
-    region: str, segment: int, saved: tuple[Path, Held]
+def test_a_flipped_bit_is_noticed(region: str, segment: int, saved: tuple[Path, Held]) -> None:
+    folder, _ = saved
+    _flip(folder / FILE, _place(folder, region, segment))
+    with pytest.raises(IndexDamaged, match="as it was written"):
+        FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL)
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_change_gives_no_new_digest_to_rows_that_were_damaged_meanwhile(
+    region: str, saved: tuple[Path, Held]
 ) -> None:
     folder, held = saved
-    file = IndexFile(folder, 16, rows=SMALL)
-    _flip(folder / FILE, 4096 + segment * file.segment.itemsize + file.segment.fields[region][1])
-    file.close()
     index = FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL)
-    assert 0 < index.lost <= 64
-    left = index.ids().tolist()
-    assert len(left) + index.lost == len(held)
-    probe = vectors(1, 5)[0]
-    with pytest.raises(IndexDamaged, match="put back"):
-        index.search(probe, 50)
-    index = reopened(index, folder)
-    assert (index.lost, index.state().whole) == (0, False)  # not forgotten by a restart
-    with index.change() as change:
-        put(change, {key: value for key, value in held.items() if key not in left})
-        change.whole = True
-    assert index.search(probe, 50).hits == brute_force(held, probe, 50)
-    assert reopened(index, folder).lost == 0
+    _flip(folder / FILE, _place(folder, region))
+    touched = index.ids()[np.isin(index.ids(), list(held)[:64])]
+    with pytest.raises(IndexDamaged, match="as it was written"), index.change() as change:
+        change.drop(touched[touched != held])
+    with pytest.raises(IndexDamaged, match="as it was written"):
+        index.check()
 
 
-def test_a_reader_gives_no_list_without_the_rows_that_another_process_has_cleared(saved: tuple[Path, Held]) -> None:
+def _zero_a_block(file: Path, folder: Path) -> None:
+    with file.open("r+b") as stream:
+        for region, width in {"ids": 8, "scales": 4, "errors": 4, "facts": 15, "codes": 16, "vectors": 64}.items():
+            stream.seek(_place(folder, region) + width * 64)
+            stream.write(bytes(width * 64))
+        stream.seek(_place(folder, "sums") + 32)
+        stream.write(bytes(32))
+
+
+def _copy_a_segment(file: Path, folder: Path) -> None:
+    first, second = _place(folder, "ids"), _place(folder, "ids", 1)
+    with file.open("r+b") as stream:
+        stream.seek(first)
+        segment = stream.read(second - first)
+        stream.write(segment)
+
+
+def _zero_a_segment(file: Path, folder: Path) -> None:
+    size = file.stat().st_size
+    os.truncate(file, _place(folder, "ids", 2))
+    os.truncate(file, size)
+
+
+@pytest.mark.parametrize("damage", [_zero_a_block, _copy_a_segment, _zero_a_segment])
+def test_a_block_in_the_place_of_another_is_noticed_though_its_own_digest_is_right(
+    damage: Any, saved: tuple[Path, Held]
+) -> None:
+    folder, _ = saved
+    damage(folder / FILE, folder)
+    with pytest.raises(IndexDamaged, match="as it was written"):
+        FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL)
+
+
+def test_rows_of_one_time_under_a_header_of_another_are_noticed(saved: tuple[Path, Held]) -> None:
     folder, held = saved
-    reader = FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL)
-    file = IndexFile(folder, 16, rows=SMALL)
-    _flip(folder / FILE, 4096 + file.segment.fields["codes"][1])
-    file.close()
-    FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL).close()
-    with pytest.raises(IndexDamaged, match="put back"):
-        reader.search(held[min(held)][0], 5)
+    old = (folder / FILE).read_bytes()
+    index = FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL)
+    with index.change() as change:
+        change.drop(sorted(held)[:3])
+    new = (folder / FILE).read_bytes()
+    index.close()
+    for mixed in (old[:4096] + new[4096:], new[:4096] + old[4096:]):
+        (folder / FILE).write_bytes(mixed)
+        with pytest.raises(IndexDamaged, match="as it was written"):
+            FaceIndex.open(folder, dimension=16, encoder="e", rows=SMALL)
+
+
+def test_an_index_that_cannot_be_made_leaves_no_open_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    opened = len(list(Path("/dev/fd").iterdir()))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                FaceIndex.create(tmp_path / "index", dimension=16, encoder="e")
+            with pytest.raises(IndexDamaged):
+                FaceIndex.open(tmp_path / "index", dimension=16, encoder="e")
+    assert len(list(Path("/dev/fd").iterdir())) == opened
+
+
+def test_an_index_whose_folder_was_erased_says_so(tmp_path: Path) -> None:
+    index = filled(tmp_path / "index", held_of(50))
+    FaceIndex.erase(tmp_path / "index")
+    for use in (index.state, index.check, lambda: index.search(vectors(1, 5)[0], 5), index.change().__enter__):
+        with pytest.raises(IndexDamaged, match="no index"):
+            use()
+
+
+def test_dropping_no_id_takes_no_free_place_for_a_row(tmp_path: Path) -> None:
+    index = filled(tmp_path / "index", held_of(10))
+    for goes in (index.ids()[:2], [0, -1]):
+        with index.change() as change:
+            change.drop(goes)
+    assert (index.state().live, len(index.ids())) == (8, 8)
 
 
 def _shorter(file: Path) -> None:
@@ -346,7 +380,7 @@ def test_a_full_disk_loses_nothing_and_is_over_when_there_is_room(
     assert index.search(probe, 50).hits == brute_force(held, probe, 50)
     with index.change() as change:
         put(change, held_of(200, seed=8))
-    assert reopened(index, folder).lost == 0
+    reopened(index, folder).close()
 
 
 def test_an_erased_index_is_overwritten_before_it_is_removed(tmp_path: Path) -> None:

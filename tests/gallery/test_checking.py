@@ -7,7 +7,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from mugsearch.audit.models import Entry
-from mugsearch.engine.index import FACTS, FILE, FaceIndex
+from mugsearch.engine.index import FACTS, FILE, FaceIndex, IndexDamaged
+from mugsearch.errors import Unavailable
 from mugsearch.gallery import changes, checking, encoding, filling, live, tasks
 from mugsearch.gallery.checking import Checked
 from mugsearch.gallery.models import Person, Template
@@ -225,15 +226,37 @@ def test_mending_an_index_that_was_made_anew_meanwhile_passes_nobody_over(
     assert live.catch_up(encoder).ids().tolist() == [template.pk for template in found]
 
 
-def test_another_process_that_cleared_damaged_rows_leaves_no_search_without_them(templates: list[Template]) -> None:
-    """The index is open here; over there it is checked, and the checker dies before it mends anything."""
+def test_a_mend_that_failed_when_the_index_was_opened_is_not_forgotten(
+    templates: list[Template], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the row would be missing on every list for as long as this process lives."""
+    encoder = encoding.active()
+    with behind_the_back() as change:
+        change.drop([templates[2].pk])
+    live.reset()
+
+    def full(*_: Any) -> None:
+        raise Unavailable("The disk is full.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(filling, "put", full)
+        for _ in range(3):
+            with pytest.raises(live.NotReady, match="full"):
+                live.catch_up(encoder)
+    assert live.catch_up(encoder).ids().tolist() == [template.pk for template in templates]
+
+
+def test_damage_that_another_process_finds_is_no_list_of_this_one(templates: list[Template]) -> None:
+    """The index is open here; over there it is checked and found damaged, and made anew by nobody yet."""
     encoder = encoding.active()
     index = live.catch_up(encoder)
     flip_in("codes")
-    FaceIndex.open(live._folder(encoder), dimension=encoder.dimension, encoder=encoder.digest).close()
-    assert len(index.ids()) < len(templates)
+    with pytest.raises(IndexDamaged):
+        FaceIndex.open(live._folder(encoder), dimension=encoder.dimension, encoder=encoder.digest)
+    with pytest.raises(IndexDamaged), index.change() as change:
+        change.drop([templates[0].pk])
+    live.reset()
     with pytest.raises(live.NotReady):
-        live.catch_up(encoder)  # five of them are more than a step here
+        live.catch_up(encoder)  # five templates are more than a step here
     live.rebuild(encoder)
     assert live.catch_up(encoder).ids().tolist() == [template.pk for template in templates]
-    assert live.catch_up(encoder).state().whole

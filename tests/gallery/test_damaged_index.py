@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from mugsearch.audit.models import Entry
-from mugsearch.engine import segments
 from mugsearch.engine.index import FILE
 from mugsearch.gallery import changes, encoding, live, readiness, tasks
 from mugsearch.gallery.models import Template
@@ -125,20 +123,8 @@ def test_an_old_index_put_back_that_is_far_behind_is_not_searched_before_it_is_c
     assert_it_answers_as_postgresql_says()
 
 
-def test_only_the_rows_that_were_lost_are_read_again(read: list[int]) -> None:
-    people = segments.BLOCK + 3  # two blocks, the first with some rows in it
-    ids = a_gallery(people)
-    flip_in("vectors")
-    live.reset()
-    read.clear()
-    live.catch_up(encoding.active())
-    assert sorted(read) == ids[: segments.BLOCK]
-    entry = Entry.objects.get(act="index.mended")
-    assert (entry.details["missing"], entry.details["superfluous"]) == (segments.BLOCK, 0)
-
-
 @pytest.mark.usefixtures("small_steps")
-def test_when_many_rows_were_lost_searches_are_refused_until_they_are_read_again() -> None:
+def test_after_damage_searches_are_refused_until_all_is_read_again() -> None:
     a_gallery()
     flip_in("vectors")
     live.reset()
