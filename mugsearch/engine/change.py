@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mugsearch.engine import scan
-from mugsearch.engine.segments import BLOCK, FACTS, IndexDamaged, IndexFile, Locks
+from mugsearch.engine.segments import BLOCK, FACTS, IndexFile, Locks
 
 NOW: Final = ("generation", "mark", "complete", "reached")  # what the owner sets; see index.State
 
@@ -76,16 +76,17 @@ class Change:
         now = about | {name: getattr(self, name) for name in NOW} | {"rows": rows, "live": live}
         file.reserve(rows)
         file.segments(rows)
-        if len(file.damaged(touched[touched * BLOCK < about["rows"]])):  # else it would get a new, right digest
-            raise IndexDamaged("The saved index is not as it was written; build it again.")
+        # Else what is damaged would get a new, right digest.
+        file.require_intact(about, touched[touched * BLOCK < about["rows"]], locks)
         with locks.changing():
-            file.write_header(about | {"torn": True})  # whoever reads this: its writer died in here
-            file.zero(gone)
-            for name, region in values.items():
-                file.write(name, slots, region)
-            file.write("sums", touched, file.digests(touched))
-            file.sync()
-            file.require_zero(gone)
+            if len(touched):
+                file.write_header(about | {"torn": True})  # whoever reads this: its writer died in here
+                file.zero(gone)
+                for name, region in values.items():
+                    file.write(name, slots, region)
+                file.write("sums", touched, file.digests(touched))
+                file.sync()
+                file.require_zero(gone)
             file.write_header(now | {"root": file.root(rows)})
 
     def wipe(self) -> None:

@@ -177,6 +177,12 @@ class FaceIndex:
     def search_many(self, vectors: ArrayLike, k: int, *, where: Filter | None = None) -> list[Found]:
         """As `search` for each of `vectors` (n, dimension), by matrix products and over the same generation."""
         probes = np.array(vectors, np.float32, order="C")
+        try:
+            return self._search(probes, k, where)
+        finally:
+            probes[:] = 0.0  # they may be of the gallery
+
+    def _search(self, probes: NDArray[np.float32], k: int, where: Filter | None) -> list[Found]:
         if probes.ndim != 2 or probes.shape[1] != self.dimension:
             raise ValueError(f"{len(probes)} probes have shape {(len(probes), self.dimension)}, not {probes.shape}")
         scan.require_unit(probes)
@@ -187,16 +193,12 @@ class FaceIndex:
         with self._read() as about:
             pieces = self._pieces(about, where)
             scanned = sum(piece.count() for piece in pieces)
-            try:
-                ranked = scan.rank(probes, k, pieces, partial(self._file.read, "vectors"))
-            finally:
-                probes[:] = 0.0
             return [
                 Found(
                     _hits(self._file.take("ids", one.slots), one.scores, k), about["generation"], about["live"],
                     scanned, len(one.slots), one.ceiling,
                 )
-                for one in ranked
+                for one in scan.rank(probes, k, pieces, partial(self._file.read, "vectors"))
             ]  # fmt: skip
 
     def _pieces(self, about: dict[str, Any], where: Filter | None) -> list[scan.Piece]:
@@ -242,10 +244,10 @@ class FaceIndex:
 
     def check(self) -> None:
         """Raises IndexDamaged unless every byte is as it was written. Writers wait meanwhile, searches go on."""
-        with self._locks.writing(), self._read() as about:
-            blocks = np.arange(-(-about["rows"] // BLOCK))
-            if self._file.root(about["rows"]) != about["root"] or len(self._file.damaged(blocks)):
-                raise IndexDamaged("The saved index is not as it was written; build it again.")
+        with self._locks.writing():
+            with self._read() as about:
+                blocks = np.arange(-(-about["rows"] // BLOCK))
+            self._file.require_intact(about, blocks, self._locks)
 
 
 def _hits(ids: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> list[Hit]:

@@ -32,7 +32,7 @@ FILE: Final = "faces.index"
 ROWS: Final = 65536  # of a segment
 BLOCK: Final = 64  # rows under one SHA-256: 166 KB at 512 dimensions
 FACTS: Final = np.dtype([("sex", "u1"), ("born", "<i2"), ("booked", "<i4"), ("agency", "<u8")])
-_FORMAT: Final = b"mugsearch index 3"
+_FORMAT: Final = b"mugsearch index 4"
 _HEADER: Final = 4096  # bytes
 
 Slots = NDArray[np.int64]
@@ -79,8 +79,10 @@ def _held(path: Path, how: int) -> Iterator[None]:
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError as error:
+            raise IndexDamaged("There is no index; build it again.") from error
         except OSError as error:
-            raise IndexDamaged(f"There is no index to be used ({error.strerror}); build it again.") from error
+            raise Unavailable(f"The index can't be locked ({error.strerror}).") from error
         try:
             fcntl.flock(descriptor, how)
             if os.fstat(descriptor).st_nlink:  # not removed, with the index, while we waited
@@ -99,6 +101,8 @@ def _pool() -> ThreadPoolExecutor:
 class IndexFile:
     """One open `faces.index` of vectors of `dimension` float32. Knows places and bytes, nothing of faces."""
 
+    _file = -1
+
     def __init__(self, folder: Path, dimension: int, *, rows: int = ROWS, new: bool = False) -> None:
         self.rows = rows
         compact = [("ids", "<i8", rows), ("scales", "<f4", rows), ("errors", "<f4", rows), ("facts", FACTS, rows)]
@@ -108,15 +112,16 @@ class IndexFile:
         self._rows = [name for name in self._regions if name != "sums"]
         self._mapped = np.empty(0, self.segment)
         self._remapping = Lock()
-        self._file = -1
         try:
             self._file = os.open(folder / FILE, os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0), 0o600)
+        except FileNotFoundError as error:
+            raise IndexDamaged("There is no saved index; build it again.") from error
         except OSError as error:
-            raise IndexDamaged("There is no saved index that can be read; build it again.") from error
+            raise Unavailable(f"The index can't be opened ({error.strerror}).") from error
 
     def close(self) -> None:
-        self._mapped = np.empty(0, self.segment)
         if self._file >= 0:
+            self._mapped = np.empty(0, self.segment)
             os.close(self._file)
             self._file = -1
 
@@ -132,7 +137,7 @@ class IndexFile:
             raise IndexDamaged("The saved index can't be understood; build it again.")
         header: dict[str, Any] = json.loads(text)
         if header["torn"]:
-            raise IndexDamaged("Somebody died while writing the index; build it again.")
+            raise IndexDamaged("The index was found damaged, or its writer died; build it again.")
         return header
 
     def write_header(self, header: dict[str, Any]) -> None:
@@ -170,7 +175,7 @@ class IndexFile:
         return np.asarray(self.segments(rows)["ids"].reshape(-1)[:rows])
 
     def take(self, name: str, slots: Slots) -> NDArray[Any]:
-        """Region `name`, as it is mapped, of slots (n,)."""
+        """Region `name`, as `segments` has mapped it, of slots (n,)."""
         segment, place = np.divmod(slots, self.rows)
         return np.asarray(self._mapped[name][segment, place])
 
@@ -220,6 +225,15 @@ class IndexFile:
     def damaged(self, blocks: Slots) -> Slots:
         """Those of `blocks` (n,) whose rows are not as they were when their digest was written."""
         return np.asarray(blocks[(self.digests(blocks) != self._sums(blocks)).any(axis=1)])
+
+    def require_intact(self, about: dict[str, Any], blocks: Slots, locks: Locks) -> None:
+        """For who is `writing`. Raises IndexDamaged, and has every process raise it from now on, unless these blocks
+        are as they were written, and the digests of all blocks are those that `about`, the header, tells of."""
+        if self.root(about["rows"]) == about["root"] and not len(self.damaged(blocks)):
+            return
+        with locks.changing():
+            self.write_header(about | {"torn": True})
+        raise IndexDamaged("The saved index is not as it was written; build it again.")
 
     def root(self, rows: int) -> str:
         """SHA-256 over the digests of the first `rows` rows: no block can be put in the place of another."""

@@ -1,7 +1,8 @@
 """Comparing the index with PostgreSQL, both ways and byte by byte, and mending what differs.
 
-It holds no lock for longer than a batch takes, so searches and imports go on. What is changed meanwhile is in the log
-of changes, and no difference. Loads the search kernel: not for web processes.
+First every byte of the index is checked, which keeps changes of it waiting (0.3 s at 300,000 photographs); a damaged
+one is made anew. Then no lock is held for longer than a batch takes, so searches and imports go on. What is changed
+meanwhile is in the log of changes, and no difference. Loads the search kernel: not for web processes.
 """
 
 import logging

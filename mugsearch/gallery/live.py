@@ -20,14 +20,16 @@ from typing import TypeVar
 import numpy as np
 from django.conf import settings
 from django.db import transaction
+from numpy.typing import NDArray
 
 from mugsearch.audit import services as audit
 from mugsearch.engine.change import Change
 from mugsearch.engine.index import FILE, FaceIndex, IndexDamaged, State
 from mugsearch.errors import MugsearchError, Unavailable
 from mugsearch.gallery import filling, readiness, tasks
-from mugsearch.gallery.models import Encoder
+from mugsearch.gallery.models import Encoder, Template
 from mugsearch.gallery.readiness import NotReady
+from mugsearch.vault import services as vault
 
 __all__ = ["NotReady", "catch_up", "forget", "mend", "rebuild", "reset", "start_over", "verify"]
 
@@ -254,7 +256,7 @@ def _mended(index: FaceIndex, encoder: Encoder) -> tuple[int, int]:
         held, recorded = index.ids(), filling.recorded(encoder)
         recent = filling.changed_since(encoder, change.generation)
         expected = recorded if change.complete else recorded[recorded <= change.reached]
-        missing = np.setdiff1d(np.setdiff1d(expected, held), recent)
+        missing = _with_keys(np.setdiff1d(np.setdiff1d(expected, held), recent))
         superfluous = np.setdiff1d(np.setdiff1d(held, recorded), recent)
         wrong = [*missing.tolist(), *superfluous.tolist()]
         if len(wrong) > filling.BATCH:
@@ -265,6 +267,12 @@ def _mended(index: FaceIndex, encoder: Encoder) -> tuple[int, int]:
         logger.error("%d vectors were missing in the index and %d superfluous", len(missing), len(superfluous))
         audit.record("index.mended", by=None, obj=encoder, missing=len(missing), superfluous=len(superfluous))
     return len(missing), len(superfluous)
+
+
+def _with_keys(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Without those whose key is destroyed: a restored backup has them again, and nobody can read them."""
+    owners = Template.objects.filter(pk__in=ids.tolist()).values_list("pk", "photo__booking_id")
+    return np.array(sorted(pk for pk, booking in owners if vault.has_key(booking)), np.int64)
 
 
 def _is_there_still(held: _Held) -> bool:
