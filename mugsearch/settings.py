@@ -237,24 +237,26 @@ CELERY_TASK_ROUTES = {
     "mugsearch.gallery.tasks.*": {"queue": "import"},
     "mugsearch.retention.tasks.prove_forgotten": {"queue": "search"},
     "mugsearch.retention.tasks.*": {"queue": "import"},
+    "reviews.tasks.*": {"queue": "import"},
 }
 CELERY_TIMEZONE = "UTC"
 # PostgreSQL says what there is to do: these look again, in case a message or a worker was lost.
 CELERY_BEAT_SCHEDULE = {
     # `expires`: while a worker is busy, what comes every few seconds must not pile up in front of it.
     name: {
-        "task": f"mugsearch.{task}",
+        "task": task,
         "schedule": every,
         "options": {"expires": 300 if isinstance(every, float) else None},
     }
     for name, task, every in (
-        ("searches left behind", "probes.tasks.resume", 10.0),
-        ("imports left behind", "gallery.tasks.resume", 15.0),
-        ("expungements left behind", "retention.tasks.resume", 15.0),
-        ("another encoder", "gallery.tasks.reencode", 60.0),
-        ("index behind or damaged", "gallery.tasks.rebuild_index", 15.0),
-        ("index against PostgreSQL", "gallery.tasks.check_index", crontab(hour=3, minute=17)),
-        ("files that no row speaks of", "retention.tasks.sweep_orphans", crontab(hour=3, minute=47)),
+        ("searches left behind", "mugsearch.probes.tasks.resume", 10.0),
+        ("imports left behind", "mugsearch.gallery.tasks.resume", 15.0),
+        ("expungements left behind", "mugsearch.retention.tasks.resume", 15.0),
+        ("claims nobody works on", "reviews.tasks.expire_claims", 60.0),
+        ("another encoder", "mugsearch.gallery.tasks.reencode", 60.0),
+        ("index behind or damaged", "mugsearch.gallery.tasks.rebuild_index", 15.0),
+        ("index against PostgreSQL", "mugsearch.gallery.tasks.check_index", crontab(hour=3, minute=17)),
+        ("files that no row speaks of", "mugsearch.retention.tasks.sweep_orphans", crontab(hour=3, minute=47)),
     )
 }
 

@@ -38,10 +38,13 @@ class QueueSerializer(serializers.Serializer[queries.Queue]):
 class ExaminationSerializer(serializers.ModelSerializer[Examination]):
     found = serializers.IntegerField(help_text="Candidates with a finding of yours.", read_only=True)
     total = serializers.IntegerField(help_text="Candidates that need one.", read_only=True)
+    returns_at = serializers.DateTimeField(
+        help_text="When a claimed one goes back to the queue unless you work on it.", read_only=True, allow_null=True
+    )
 
     class Meta:
         model = Examination
-        fields = ("id", "state", "claimed_at", "concluded_at", "found", "total")
+        fields = ("id", "state", "claimed_at", "concluded_at", "release", "released_at", "returns_at", "found", "total")
 
 
 class CandidatePlaceSerializer(serializers.Serializer[queries.Place]):

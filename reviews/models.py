@@ -52,6 +52,7 @@ class Examination(models.Model):
     CLAIMED --conclude--> CONCLUDED (locked for everyone)
             --release---> RELEASED  (given back to the queue; what was found so far stays for the record)
             --free------> RELEASED  (the same, by a supervisor)
+            --expire----> RELEASED  (the same, because nobody worked on it for the policy's claim_hours)
 
     PostgreSQL refuses (migration 0002): an examiner who submitted the probe, requested the search or is on the case,
     one without a valid certificate, a third place on a search, an end with candidates left over, any other change,
@@ -63,6 +64,11 @@ class Examination(models.Model):
         CONCLUDED = "concluded", "Concluded"
         RELEASED = "released", "Given back"
 
+    class Release(models.TextChoices):
+        GIVEN_BACK = "given_back", "Given back"
+        FREED = "freed", "Freed by a supervisor"
+        EXPIRED = "expired", "Not worked on in time"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     search = models.ForeignKey(Search, on_delete=models.PROTECT, related_name="examinations")
     examiner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="examinations")
@@ -71,6 +77,8 @@ class Examination(models.Model):
     secret = models.BinaryField(default=new_secret, editable=False)
     claimed_at = models.DateTimeField(default=timezone.now, editable=False)
     concluded_at = models.DateTimeField(null=True)
+    release = models.CharField(max_length=10, choices=Release, blank=True, help_text="How it went back to the queue.")
+    released_at = models.DateTimeField(null=True)
 
     objects: ClassVar = ExaminationQuerySet.as_manager()
 
@@ -84,6 +92,11 @@ class Examination(models.Model):
                 condition=Q(state="concluded", concluded_at__isnull=False)
                 | Q(state__in=["claimed", "released"], concluded_at__isnull=True),
                 name="concluded_has_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="released", released_at__isnull=False, release__in=["given_back", "freed", "expired"])
+                | Q(state__in=["claimed", "concluded"], released_at__isnull=True, release=""),
+                name="released_says_how_and_when",
             ),
         ]
 

@@ -20,7 +20,7 @@ from mugsearch.gallery.models import Photo
 from mugsearch.vault import services as vault
 from reviews.models import Examination, Lead
 from reviews.order import candidate_at
-from reviews.services import require_fit
+from reviews.services import ENDED, require_fit
 
 FULL = 4096  # pixels of the longer side; nothing is enlarged
 THUMB = 240
@@ -82,7 +82,7 @@ def _require_open_to(by: User, examination: Examination) -> None:
     if examination.examiner_id != by.pk:
         raise NotAllowed("This is somebody else's examination.")
     if examination.state == Examination.State.RELEASED:
-        raise WrongState("This examination was given back.")
+        raise WrongState(ENDED[examination.release])
     if examination.state == Examination.State.CLAIMED:
         require_fit(by, examination.search)
 

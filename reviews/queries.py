@@ -11,15 +11,31 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import (
+    Case,
+    Count,
+    DateTimeField,
+    Exists,
+    ExpressionWrapper,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    When,
+)
+from django.db.models.functions import Coalesce, Greatest
+from django.utils import timezone
 
 from mugsearch.accounts.models import User
 from mugsearch.gallery.models import Booking, Person
+from mugsearch.probes import models as probes
 from mugsearch.probes import policy
-from mugsearch.probes.models import Candidate, Case, Search, SearchQuerySet
+from mugsearch.probes.models import Candidate, Search, SearchQuerySet
 from reviews.models import Examination, ExaminationQuerySet, Finding, Lead, LeadQuerySet
 from reviews.order import in_order
+
+CAME_BACK = datetime.timedelta(days=7)  # for so long the queue's page tells what was taken from somebody
 
 # --- the queue -------------------------------------------------------------------------------------
 
@@ -33,7 +49,7 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
     if not by.may_examine():
         return Search.objects.none()
     mine = Examination.objects.filter(search=OuterRef("pk"), examiner=by)
-    on_case = Case.members.through.objects.filter(case_id=OuterRef("probe__case_id"), user_id=by.pk)
+    on_case = probes.Case.members.through.objects.filter(case_id=OuterRef("probe__case_id"), user_id=by.pk)
     alive = Candidate.objects.filter(search=OuterRef("pk"), forgotten_at__isnull=True)
     held = Count("examinations", filter=~Q(examinations__state=Examination.State.RELEASED))
     offered: SearchQuerySet = (
@@ -62,13 +78,37 @@ def queue_of(user: User) -> Queue:
 
 
 def with_progress(examinations: ExaminationQuerySet) -> ExaminationQuerySet:
-    """Adds `total`, the candidates that need a finding, and `found`, how many of them have one."""
+    """Adds `total`, the candidates that need a finding, `found`, how many of them have one, and for what is claimed
+    `returns_at`, when it goes back to the queue if nobody works on it any more."""
     candidates = Candidate.objects.filter(search=OuterRef("search"), forgotten_at__isnull=True)
     findings = Finding.objects.filter(examination=OuterRef("pk"), candidate__forgotten_at__isnull=True)
     annotated: ExaminationQuerySet = examinations.annotate(
-        total=_counted(candidates, "search"), found=_counted(findings, "examination")
+        total=_counted(candidates, "search"), found=_counted(findings, "examination"), returns_at=_returns_at()
     )
     return annotated
+
+
+def idle() -> ExaminationQuerySet:
+    """What is claimed and was not worked on for the policy's hours: no finding saved, not claimed since."""
+    claimed = Examination.objects.filter(state=Examination.State.CLAIMED)
+    found: ExaminationQuerySet = claimed.annotate(returns_at=_returns_at()).filter(returns_at__lte=timezone.now())
+    return found
+
+
+def came_back(user: User) -> ExaminationQuerySet:
+    """What was taken from this person lately, by time or by a supervisor, the newest first."""
+    since = timezone.now() - CAME_BACK
+    taken = Examination.objects.visible_to(user).filter(released_at__gte=since)
+    found: ExaminationQuerySet = taken.exclude(release=Examination.Release.GIVEN_BACK).order_by("-released_at")
+    return found
+
+
+def _returns_at() -> Case:
+    saved = Finding.objects.filter(examination=OuterRef("pk")).order_by("-saved_at").values("saved_at")[:1]
+    worked_at = Greatest("claimed_at", Subquery(saved))  # PostgreSQL passes over the one that is NULL
+    hours = datetime.timedelta(hours=policy.current().claim_hours)
+    back = ExpressionWrapper(worked_at + hours, output_field=DateTimeField())
+    return Case(When(state=Examination.State.CLAIMED, then=back))
 
 
 def _counted(rows: "QuerySet[Candidate] | QuerySet[Finding]", by: str) -> Coalesce:

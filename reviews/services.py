@@ -1,4 +1,4 @@
-"""Claiming, finding, concluding, giving back, freeing. What two conclusions come to is decided in
+"""Claiming, finding, concluding, giving back, freeing, expiring. What two conclusions come to is decided in
 `decision` and done here.
 
 Locks are taken in one order: gallery.locks.writing, the examiner's row, the search's row, the examination's row.
@@ -6,6 +6,7 @@ Locks are taken in one order: gallery.locks.writing, the examiner's row, the sea
 
 import hmac
 import json
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -26,6 +27,12 @@ from reviews.order import candidate_at
 
 NO_CERTIFICATE = "Your examiner certificate is not valid today. An administrator can record a new one."
 NOTHING_WAITS = "Nothing waits for you at the moment."
+ENDED = {
+    "": "This examination was concluded already.",
+    Examination.Release.GIVEN_BACK: "This examination was given back already.",
+    Examination.Release.FREED: "A supervisor has given this examination back to the queue.",
+    Examination.Release.EXPIRED: "Nobody worked on this examination in time, so it went back to the queue.",
+}
 # Claimed at a time: room to put a hard one aside and go on, too little to keep a queue from the others.
 OPEN_AT_ONCE = 3
 
@@ -84,7 +91,7 @@ def release(*, by: User, examination: Examination) -> None:
     """Give it back to the queue. Needs no certificate: whoever lost theirs has to be able to give back."""
     with audit.act("examination.released", by=by, obj=examination, case=_case_of(examination)):
         mine = _lock_own(by, examination)
-        _move(mine, Examination.State.RELEASED)
+        _give_back(mine, Examination.Release.GIVEN_BACK)
     examination.refresh_from_db()
 
 
@@ -97,8 +104,24 @@ def free(*, by: User, examination: Examination) -> None:
         _require_open(held)
         if not Examination.objects.open_to(by).filter(pk=held.pk).exists():
             raise NotAllowed("You can free the examinations of other people of your agency, on cases you are not on.")
-        _move(held, Examination.State.RELEASED)
+        _give_back(held, Examination.Release.FREED)
     examination.refresh_from_db()
+
+
+def expire_claims() -> int:
+    """Give back to the queue what nobody has worked on for the policy's hours. Returns how many."""
+    return sum(map(_expire, list(queries.idle().values_list("pk", flat=True))))
+
+
+def _expire(pk: UUID) -> bool:
+    with transaction.atomic(durable=True):
+        held = Examination.objects.select_for_update(no_key=True, of=("self",)).get(pk=pk)
+        if not queries.idle().filter(pk=pk).exists():  # a finding was saved, or it was concluded, in between
+            return False
+        _give_back(held, Examination.Release.EXPIRED)
+        about = {"examiner": str(held.examiner_id), "hours": policy.current().claim_hours}
+        audit.record("examination.expired", by=None, obj=held, case=_case_of(held), **about)
+    return True
 
 
 def conclude(*, by: User, examination: Examination) -> None:
@@ -113,7 +136,7 @@ def conclude(*, by: User, examination: Examination) -> None:
         left = _remaining(mine).count()
         if left:
             raise WrongState(f"{left} candidate{'s need' if left > 1 else ' needs'} a conclusion first.")
-        _move(mine, Examination.State.CONCLUDED)
+        _move(mine, state=Examination.State.CONCLUDED, concluded_at=timezone.now())
         act.note(search=str(mine.search_id), findings=_digest(mine))
         concluded = list(
             Examination.objects.concluded().filter(search=mine.search_id).order_by("concluded_at", "claimed_at")
@@ -144,7 +167,7 @@ def _require_certificate(by: User) -> None:
 
 def _require_open(examination: Examination) -> None:
     if examination.state != Examination.State.CLAIMED:
-        raise WrongState(f"This examination was {examination.get_state_display().lower()} already.")
+        raise WrongState(ENDED[examination.release])
 
 
 def _first_still_waiting(by: User) -> Search:
@@ -185,10 +208,13 @@ def _remaining(examination: Examination) -> QuerySet[Candidate]:
     )
 
 
-def _move(examination: Examination, state: Examination.State) -> None:
-    at = timezone.now() if state == Examination.State.CONCLUDED else None
+def _give_back(examination: Examination, how: Examination.Release) -> None:
+    _move(examination, state=Examination.State.RELEASED, release=how, released_at=timezone.now())
+
+
+def _move(examination: Examination, **changes: Any) -> None:
     claimed = Examination.objects.filter(pk=examination.pk, state=Examination.State.CLAIMED)
-    if claimed.update(state=state, concluded_at=at) != 1:
+    if claimed.update(**changes) != 1:
         raise WrongState("This examination has ended already.")
 
 

@@ -1,5 +1,6 @@
 """The examiner's pages. A page knows a candidate by its position in this examination and by nothing else."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,29 +16,35 @@ from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, MugsearchError, NotAllowed
+from mugsearch.probes import policy
 from mugsearch.vault.responses import image
 from reviews import pictures, queries, services
 from reviews.forms import REMAINING, FindingForm
 from reviews.models import Examination, Finding
 
 PER_PAGE = 25
+CERTIFICATE_ENDS_SOON = timedelta(days=60)
 
 
 @needs(Role.EXAMINER)
 @require_GET
 def queue(request: HttpRequest) -> HttpResponse:
     """What waits for me, what I hold, what I have concluded. Without a certificate: why nothing is offered."""
-    user = signed_in(request)
+    user, today = signed_in(request), timezone.localdate()
+    certificate = user.certificates.valid().first()
     mine = queries.with_progress(Examination.objects.visible_to(user))
     claimed = mine.filter(state=Examination.State.CLAIMED)
     concluded = Paginator(mine.concluded().order_by("-concluded_at"), PER_PAGE)
     context = {
         "certified": user.may_examine(),
-        "certificate": user.certificates.valid().first(),
+        "certificate": certificate,
+        "ends_soon": certificate and certificate.expires_on - today <= CERTIFICATE_ENDS_SOON,
         "latest": user.certificates.first(),
-        "today": timezone.localdate(),
+        "today": today,
         "queue": queries.queue_of(user),
         "claimed": claimed,
+        "came_back": queries.came_back(user),
+        "claim_hours": policy.current().claim_hours,
         "full": len(claimed) >= services.OPEN_AT_ONCE,
         "page": concluded.get_page(request.GET.get("page")),
     }
@@ -57,7 +64,7 @@ def examination(request: HttpRequest, examination_id: UUID) -> HttpResponse:
     """The comparison while it is claimed, one's own conclusions once it is locked."""
     mine = _mine(request, examination_id)
     if mine.state == Examination.State.RELEASED:
-        messages.info(request, "This examination was given back.")
+        messages.info(request, services.ENDED[mine.release])
         return redirect("queue")
     audit.record("examination.viewed", by=signed_in(request), obj=mine, case=mine.search.probe.case_id)
     sheet = queries.sheet(mine)

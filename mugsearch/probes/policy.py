@@ -17,6 +17,7 @@ class Policy:
 
     examiners: int
     list_size: int
+    claim_hours: int
     offences: dict[str, str]
     legal_bases: dict[str, str]
     sources: dict[str, str]
@@ -42,6 +43,7 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
     policy = Policy(
         examiners=int(raw["examiners"]),
         list_size=int(raw["list_size"]),
+        claim_hours=int(raw.get("claim_hours", 24)),
         offences=dict(raw["offences"]),
         legal_bases=dict(raw["legal_bases"]),
         sources=dict(raw["sources"]),
@@ -54,6 +56,8 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
         raise ValueError("examiners has to be 2")
     if not 2 <= policy.list_size <= 50:
         raise ValueError("list_size has to be between 2 and 50")
+    if not 1 <= policy.claim_hours <= 168:
+        raise ValueError("claim_hours has to be between 1 and 168")
     if not (policy.offences and policy.legal_bases and policy.sources and policy.attestation):
         raise ValueError("offences, legal_bases, sources and the attestation can't be empty")
     return policy

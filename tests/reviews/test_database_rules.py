@@ -19,6 +19,8 @@ from tests.reviews.arrange import DIFFERENT, SAME, candidate, claim, examine, fi
 
 pytestmark = pytest.mark.django_db
 
+GIVEN_BACK = {"state": "released", "release": "given_back", "released_at": timezone.now()}
+
 
 @contextmanager
 def refused(saying: str) -> Iterator[None]:
@@ -71,7 +73,7 @@ def test_nobody_begins_or_ends_an_examination_of_a_case_they_are_on():
     search.probe.case.members.add(meanwhile)
     with refused("a case they are on"):
         end(begun)
-    Examination.objects.filter(pk=begun.pk).update(state="released")
+    Examination.objects.filter(pk=begun.pk).update(**GIVEN_BACK)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_two_people_examine_a_search_and_not_more_until_one_gives_back():
 
     with refused("not more"):
         claimed(search, examiner())
-    Examination.objects.filter(pk=first.pk).update(state="released")
+    Examination.objects.filter(pk=first.pk).update(**GIVEN_BACK)
     claimed(search, examiner())
 
 
@@ -190,7 +192,7 @@ def test_an_ended_examination_is_locked():
     search = finished_search()
     ended = examine(examiner(), search)
     given_back = claimed(finished_search(), examiner())
-    Examination.objects.filter(pk=given_back.pk).update(state="released")
+    Examination.objects.filter(pk=given_back.pk).update(**GIVEN_BACK)
 
     for pk in (ended.pk, given_back.pk):
         for state in ("claimed", "released", "concluded"):

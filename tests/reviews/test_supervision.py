@@ -68,7 +68,7 @@ def test_freeing_puts_it_back_into_the_queue(way: str, page: Page, api: Page, he
     held.refresh_from_db()
     assert held.state == "released"
     back = page(held.examiner).get(f"/reviews/{held.pk}", follow=True)
-    assert "This examination was given back" in back.text
+    assert "A supervisor has given this examination back to the queue" in back.text
 
 
 def test_nobody_but_a_supervisor_opens_or_frees(page: Page, api: Page, held: Examination):
