@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mugsearch.engine.scan import threads
+from mugsearch.engine.scan import Slots, threads
 from mugsearch.errors import MugsearchError, Unavailable
 
 FILE: Final = "faces.index"
@@ -35,7 +35,6 @@ FACTS: Final = np.dtype([("sex", "u1"), ("born", "<i2"), ("booked", "<i4"), ("ag
 _FORMAT: Final = b"mugsearch index 4"
 _HEADER: Final = 4096  # bytes
 
-Slots = NDArray[np.int64]
 T = TypeVar("T", int, Slots)
 
 
