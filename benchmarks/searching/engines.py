@@ -124,13 +124,7 @@ class Mugsearch(Engine):
         return [self._ids(found) for found in self._index.search_many(probes, K)]
 
     def search_where(self, probe: Floats, where: Where) -> Ids:
-        narrowed = self._module.Filter(
-            ids=where.ids,
-            sexes=frozenset(where.sex or ""),
-            born=where.born or (None, None),
-            booked=where.booked or (None, None),
-        )
-        return self._ids(self._index.search(probe, K, where=narrowed))
+        return self._ids(self._index.search(probe, K, where=where.passes))
 
     def insert(self, ids: Ids, vectors: Floats, facts: np.ndarray) -> None:
         ours = np.zeros(len(facts), self._module.FACTS)

@@ -50,15 +50,10 @@ class Change:
             self._goes.add(key)
             self._comes.pop(key, None)
 
-    def _nothing(self) -> bool:
-        return not (self._comes or self._goes) and all(getattr(self, name) == self._about[name] for name in NOW)
-
     def commit(self, locks: Locks) -> None:
         """Durable, and what goes overwritten and read back, when it returns. Raises Unavailable: without room on the
         disk before anything has changed, after any other failure with the index torn, to be made anew; IndexDamaged
         when what lies beside the rows that change is not as it was written."""
-        if self._nothing():
-            return
         file, about = self._file, self._about
         ids = file.ids(about["rows"])
         gone = np.flatnonzero(np.isin(ids, np.array(list(self._goes), np.int64)))
@@ -74,6 +69,8 @@ class Change:
         rows = max(len(ids), int(slots.max(initial=-1)) + 1)
         live = about["live"] + len(keys) - len(gone)
         now = about | {name: getattr(self, name) for name in NOW} | {"rows": rows, "live": live}
+        if now == about and not len(touched):
+            return
         file.reserve(rows)
         file.segments(rows)
         # Else what is damaged would get a new, right digest.

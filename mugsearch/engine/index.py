@@ -5,10 +5,9 @@ Everything is changed in place: durable when a change returns, and what was drop
 in the memory of every process that has it open, and proved so by reading back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -24,33 +23,9 @@ from mugsearch.engine.change import NOW, Change
 from mugsearch.engine.scan import DECIMALS
 from mugsearch.engine.segments import BLOCK, FACTS, FILE, ROWS, IndexDamaged, IndexFile, Locks
 
-__all__ = ["DECIMALS", "FACTS", "FILE", "FaceIndex", "Filter", "Found", "Hit", "IndexDamaged", "State"]
+__all__ = ["DECIMALS", "FACTS", "FILE", "FaceIndex", "Found", "Hit", "IndexDamaged", "State", "Where"]
 
-
-@dataclass(frozen=True)
-class Filter:
-    """Which rows are compared. A row that lacks a fact passes what is asked of that fact: a field that somebody left
-    empty must hide nobody."""
-
-    sexes: frozenset[str] = frozenset()  # empty: any
-    born: tuple[int | None, int | None] = (None, None)  # first and last year
-    booked: tuple[date | None, date | None] = (None, None)  # first and last day
-    agencies: frozenset[int] = frozenset()  # the first 64 bits of their ids
-    ids: NDArray[np.int64] | None = None
-
-    def passes(self, ids: NDArray[np.int64], facts: NDArray[Any]) -> NDArray[np.bool_]:
-        passing: NDArray[np.bool_] = ids != 0
-        if self.sexes:
-            passing &= np.isin(facts["sex"], [0, *map(ord, self.sexes)])
-        booked = [day and day.toordinal() for day in self.booked]
-        for fact, (first, last) in (("born", self.born), ("booked", booked)):
-            if first is not None:
-                passing &= (facts[fact] >= first) | (facts[fact] == 0)
-            if last is not None:
-                passing &= facts[fact] <= last
-        if self.agencies:
-            passing &= np.isin(facts["agency"], np.array([0, *self.agencies], np.uint64))
-        return passing
+Where = Callable[[NDArray[np.int64], NDArray[Any]], NDArray[np.bool_]]  # of ids (n,) and FACTS (n,), who is compared
 
 
 @dataclass(frozen=True)
@@ -109,9 +84,9 @@ class FaceIndex:
         with locks.writing(), locks.changing():
             _clear(folder)
             file = IndexFile(folder, dimension, rows=rows, new=True)
-            about = {"encoder": encoder, "dimension": dimension, "per_segment": rows, "rows": 0, "live": 0}
-            now = {"generation": 0, "mark": "", "complete": False, "reached": 0}
-            file.write_header(about | now | {"torn": False, "root": file.root(0)})
+            about = {"encoder": encoder, "dimension": dimension, "per_segment": rows, "rows": 0, "root": file.root(0)}
+            state = State(generation=0, mark="", complete=False, reached=0, live=0)
+            file.write_header(about | asdict(state) | {"torn": False})
             fsync_folder(folder)
         return cls(file, locks, dimension=dimension, encoder=encoder)
 
@@ -169,12 +144,12 @@ class FaceIndex:
                 vector[:] = 0.0
             return ids[slots], told, self._file.take("facts", slots)
 
-    def search(self, vector: ArrayLike, k: int, *, where: Filter | None = None) -> Found:
+    def search(self, vector: ArrayLike, k: int, *, where: Where | None = None) -> Found:
         """The `k` nearest of the rows that pass `where`, by cosine, then by id; fewer when there are fewer.
         `vector`: (dimension,), finite, norm 1; ValueError otherwise."""
         return self.search_many(np.asarray(vector)[None], k, where=where)[0]
 
-    def search_many(self, vectors: ArrayLike, k: int, *, where: Filter | None = None) -> list[Found]:
+    def search_many(self, vectors: ArrayLike, k: int, *, where: Where | None = None) -> list[Found]:
         """As `search` for each of `vectors` (n, dimension), by matrix products and over the same generation."""
         probes = np.array(vectors, np.float32, order="C")
         try:
@@ -182,7 +157,7 @@ class FaceIndex:
         finally:
             probes[:] = 0.0  # they may be of the gallery
 
-    def _search(self, probes: NDArray[np.float32], k: int, where: Filter | None) -> list[Found]:
+    def _search(self, probes: NDArray[np.float32], k: int, where: Where | None) -> list[Found]:
         if probes.ndim != 2 or probes.shape[1] != self.dimension:
             raise ValueError(f"{len(probes)} probes have shape {(len(probes), self.dimension)}, not {probes.shape}")
         scan.require_unit(probes)
@@ -201,19 +176,17 @@ class FaceIndex:
                 for one in scan.rank(probes, k, pieces, partial(self._file.read, "vectors"))
             ]  # fmt: skip
 
-    def _pieces(self, about: dict[str, Any], where: Filter | None) -> list[scan.Piece]:
+    def _pieces(self, about: dict[str, Any], where: Where | None) -> list[scan.Piece]:
         """A piece for each segment. Where every slot holds a row that is searched, nothing is looked up."""
         every = where is None and about["live"] == about["rows"]
-        asked = where or Filter()
-        listed = None if asked.ids is None else np.isin(self._file.ids(about["rows"]), asked.ids)
         segments = self._file.segments(about["rows"])
 
         def piece(first: int) -> scan.Piece:
             segment, count = segments[first // self._file.rows], min(self._file.rows, about["rows"] - first)
-            searched = None if every else asked.passes(segment["ids"][:count], segment["facts"][:count])
-            if searched is not None and listed is not None:
-                searched &= listed[first : first + count]
-            codes, scales, errors = (segment[name][:count] for name in ("codes", "scales", "errors"))
+            ids, codes, scales, errors = (segment[name][:count] for name in ("ids", "codes", "scales", "errors"))
+            searched = None if every else ids != 0
+            if searched is not None and where is not None:
+                searched &= where(ids, segment["facts"][:count])
             return scan.Piece(first, codes, scales, errors, searched)
 
         return scan.in_threads(piece, range(0, about["rows"], self._file.rows))

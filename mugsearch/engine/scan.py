@@ -98,12 +98,13 @@ def threads() -> int:
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads(), "scan")
+def _pool(name: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads(), name)
 
 
-def in_threads(work: Callable[[S], T], some: Iterable[S]) -> list[T]:
-    return list(_pool().map(work, some))
+def in_threads(work: Callable[[S], T], some: Iterable[S], pool: str = "scan") -> list[T]:
+    """What is not a search has a `pool` of its own, lest searches wait until all of it is done."""
+    return list(_pool(pool).map(work, some))
 
 
 def require_unit(vectors: Floats) -> None:

@@ -14,9 +14,7 @@ import json
 import mmap
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -25,7 +23,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mugsearch.engine.scan import Slots, threads
+from mugsearch.engine.scan import Slots, in_threads, threads
 from mugsearch.errors import MugsearchError, Unavailable
 
 FILE: Final = "faces.index"
@@ -73,15 +71,22 @@ class Locks:
 
 
 @contextmanager
+def _told(trouble: str, kind: type[MugsearchError] = Unavailable) -> Iterator[None]:
+    """What the system says is wrong, as the error that a person gets to read."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise IndexDamaged("There is no saved index; build it again.") from error
+    except OSError as error:
+        raise kind(f"{trouble} ({error.strerror}).") from error
+
+
+@contextmanager
 def _held(path: Path, how: int) -> Iterator[None]:
     """flock on an open file of our own, so that two threads exclude each other as two processes do."""
     while True:
-        try:
+        with _told("The index can't be locked"):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        except FileNotFoundError as error:
-            raise IndexDamaged("There is no index; build it again.") from error
-        except OSError as error:
-            raise Unavailable(f"The index can't be locked ({error.strerror}).") from error
         try:
             fcntl.flock(descriptor, how)
             if os.fstat(descriptor).st_nlink:  # not removed, with the index, while we waited
@@ -89,12 +94,6 @@ def _held(path: Path, how: int) -> Iterator[None]:
                 return
         finally:
             os.close(descriptor)
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    """Not that of the searches: they would wait until all is digested."""
-    return ThreadPoolExecutor(threads(), "digest")
 
 
 class IndexFile:
@@ -111,12 +110,8 @@ class IndexFile:
         self._rows = [name for name in self._regions if name != "sums"]
         self._mapped = np.empty(0, self.segment)
         self._remapping = Lock()
-        try:
+        with _told("The index can't be opened"):
             self._file = os.open(folder / FILE, os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0), 0o600)
-        except FileNotFoundError as error:
-            raise IndexDamaged("There is no saved index; build it again.") from error
-        except OSError as error:
-            raise Unavailable(f"The index can't be opened ({error.strerror}).") from error
 
     def close(self) -> None:
         if self._file >= 0:
@@ -147,10 +142,8 @@ class IndexFile:
 
     def sync(self) -> None:
         """All that was written outlasts a power cut when this returns."""
-        try:
+        with _told("The index can't be written to the disk"):
             os.fsync(self._file)
-        except OSError as error:
-            raise Unavailable(f"The index can't be written to the disk ({error.strerror}).") from error
 
     def capacity(self) -> int:
         """For how many rows the file has room, whatever the header says."""
@@ -188,11 +181,9 @@ class IndexFile:
         """Room on the disk for so many rows, in whole segments, so that no later write can find it full. Raises
         Unavailable."""
         allocate = getattr(os, "posix_fallocate", lambda file, _, size: os.ftruncate(file, size))  # macOS has none
-        try:
+        with _told("There is no room for the index to grow"):
             if self.capacity() < rows:
                 allocate(self._file, 0, _HEADER + -(-rows // self.rows) * self.segment.itemsize)
-        except OSError as error:
-            raise Unavailable(f"There is no room for the index to grow ({error.strerror}).") from error
 
     def write(self, name: str, at: Slots, values: NDArray[Any]) -> None:
         """`values` (n, …) of region `name` into slots `at` (n,); into blocks, where it is `sums`."""
@@ -219,16 +210,12 @@ class IndexFile:
 
     def digests(self, blocks: Slots) -> NDArray[np.uint8]:
         """SHA-256 over the BLOCK rows of each of `blocks` (n,): (n, 32)."""
-        return np.concatenate(list(_pool().map(self._digests, np.array_split(blocks, threads()))))
-
-    def damaged(self, blocks: Slots) -> Slots:
-        """Those of `blocks` (n,) whose rows are not as they were when their digest was written."""
-        return np.asarray(blocks[(self.digests(blocks) != self._sums(blocks)).any(axis=1)])
+        return np.concatenate(in_threads(self._digests, np.array_split(blocks, threads()), "digest"))
 
     def require_intact(self, about: dict[str, Any], blocks: Slots, locks: Locks) -> None:
         """For who is `writing`. Raises IndexDamaged, and has every process raise it from now on, unless these blocks
         are as they were written, and the digests of all blocks are those that `about`, the header, tells of."""
-        if self.root(about["rows"]) == about["root"] and not len(self.damaged(blocks)):
+        if self.root(about["rows"]) == about["root"] and np.array_equal(self.digests(blocks), self._sums(blocks)):
             return
         with locks.changing():
             self.write_header(about | {"torn": True})
@@ -274,17 +261,12 @@ class IndexFile:
         )
 
     def _read(self, into: memoryview, place: int) -> None:
-        try:
-            if os.preadv(self._file, [into], place) == len(into):
-                return
-        except OSError as error:
-            raise IndexDamaged(f"The saved index can't be read ({error.strerror}); build it again.") from error
-        raise IndexDamaged("The saved index is shorter than it says; build it again.")
+        with _told("The saved index can't be read", IndexDamaged):
+            if os.preadv(self._file, [into], place) < len(into):
+                raise IndexDamaged("The saved index is shorter than it says; build it again.")
 
     def _write(self, data: bytes | memoryview, place: int) -> None:
-        try:
+        with _told("The index can't be written"):
             while data:
                 written = os.pwrite(self._file, data, place)
                 data, place = data[written:], place + written
-        except OSError as error:
-            raise Unavailable(f"The index can't be written ({error.strerror}).") from error

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mugsearch.accounts.models import Agency
 from mugsearch.audit import services as audit
-from mugsearch.engine.index import Filter
 from mugsearch.gallery import filling, live
 from mugsearch.gallery.models import Encoder, Photo, Template
 
@@ -52,8 +53,10 @@ def find(
 
 def _of_batch(encoder: Encoder, batch: list[Template], agency: Agency, score: float) -> list[Pair]:
     with filling.unsealed(batch, encoder) as (ids, rows, _):
-        only = Filter(agencies=frozenset({agency.pk.int >> 64}))
-        found = live.catch_up(encoder).search_many(rows, NEIGHBOURS, where=only)
+        ours = np.uint64(agency.pk.int >> 64)
+        found = live.catch_up(encoder).search_many(
+            rows, NEIGHBOURS, where=lambda _, facts: np.equal(facts["agency"], ours)
+        )
     hits = {
         one: {hit.id: hit.score for hit in answer.hits if hit.score >= score and hit.id != one}
         for one, answer in zip(ids.tolist(), found, strict=True)

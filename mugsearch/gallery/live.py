@@ -184,8 +184,9 @@ def _troubles_shown(encoder: Encoder) -> Iterator[None]:
         yield
     except NotReady:
         raise
-    except (MugsearchError, OSError) as error:
-        trouble = error.message if isinstance(error, MugsearchError) else f"The index can't be used ({error.strerror})."
+    except (MugsearchError, OSError, ValueError) as error:  # ValueError: a vector that no encoder made
+        said = getattr(error, "strerror", None) or error
+        trouble = error.message if isinstance(error, MugsearchError) else f"The index can't be used ({said})."
         readiness.in_trouble(encoder, trouble)
         raise NotReady(trouble) from error
 

@@ -5,6 +5,7 @@ Loads the search kernel and the encoder, so only the search worker imports it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from mugsearch.engine import images
 from mugsearch.engine.encoders import Face
-from mugsearch.engine.index import FaceIndex, Filter, Found, Hit
+from mugsearch.engine.index import FaceIndex, Found, Hit, Where
 from mugsearch.gallery import encoding, live
 from mugsearch.gallery.models import Encoder, Photo, Template
 from mugsearch.probes.filters import Filters
@@ -52,7 +53,7 @@ def ask(encoder: Encoder, question: Callable[[FaceIndex], Found]) -> Found:
             return found
 
 
-def deep_enough(index: FaceIndex, vector: NDArray[np.float32], *, people: int, where: Filter | None) -> Found:
+def deep_enough(index: FaceIndex, vector: NDArray[np.float32], *, people: int, where: Where | None) -> Found:
     """The best photos, of at least `people` different people (or all that pass the filter), and at least DEPTH."""
     depth = DEPTH
     while True:
@@ -62,17 +63,30 @@ def deep_enough(index: FaceIndex, vector: NDArray[np.float32], *, people: int, w
         depth *= 4
 
 
-def where(filters: Filters, ids: NDArray[np.int64] | None = None) -> Filter | None:
-    """As the engine takes it; None to compare with everybody. `ids`: an allow-list of templates."""
-    if not filters and ids is None:
-        return None
-    return Filter(
-        sexes=frozenset(filters.sexes),
-        born=(filters.born_from, filters.born_to),
-        booked=(filters.booked_from, filters.booked_to),
-        agencies=frozenset(agency.int >> 64 for agency in filters.agencies),
-        ids=ids,
-    )
+def where(filters: Filters, allowed: NDArray[np.int64] | None = None) -> Where | None:
+    """As the engine takes it; None to compare with everybody. `allowed`: of which templates, ascending.
+
+    A row without a fact passes what is asked of that fact: a field that somebody left empty must hide nobody.
+    """
+    sexes = [0, *map(ord, filters.sexes)]
+    agencies = np.array([0, *(agency.int >> 64 for agency in filters.agencies)], np.uint64)
+    booked = [day and day.toordinal() for day in (filters.booked_from, filters.booked_to)]
+    spans = {"born": (filters.born_from, filters.born_to), "booked": booked}
+
+    def compared(ids: NDArray[np.int64], facts: NDArray[Any]) -> NDArray[np.bool_]:
+        passing = np.ones(len(ids), bool) if allowed is None else np.isin(ids, allowed)
+        if filters.sexes:
+            passing &= np.isin(facts["sex"], sexes)
+        if filters.agencies:
+            passing &= np.isin(facts["agency"], agencies)
+        for fact, (first, last) in spans.items():
+            if first is not None:
+                passing &= (facts[fact] >= first) | (facts[fact] == 0)
+            if last is not None:
+                passing &= facts[fact] <= last
+        return passing
+
+    return compared if filters or allowed is not None else None
 
 
 def rank(hits: list[Hit], *, people: int) -> Ranking:

@@ -1,7 +1,7 @@
 """What the tests of the index share: vectors, the list that brute force gives, and a disk that dies."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mugsearch.engine.index import DECIMALS, FACTS, FaceIndex, Filter, Hit
+from mugsearch.engine.index import DECIMALS, FACTS, FaceIndex, Hit
 from mugsearch.engine.segments import IndexFile
 
 SMALL = 128  # rows of a segment here, so that a few hundred rows already lie in several
@@ -40,28 +40,17 @@ def some_facts(count: int, seed: int) -> NDArray[Any]:
     return facts
 
 
-def brute_force(held: Held, probe: NDArray[np.float32], k: int, where: Filter | None = None) -> list[Hit]:
+def brute_force(
+    held: Held, probe: NDArray[np.float32], k: int, passes: Callable[[int, Any], bool] | None = None
+) -> list[Hit]:
     """Every vector is scored in float64; nothing here is shared with the index but the rounding."""
-    keys = [key for key, (_, facts) in held.items() if where is None or _passes(where, key, facts)]
+    keys = [key for key, (_, facts) in held.items() if passes is None or passes(key, facts)]
     if not keys:
         return []
     rows = np.stack([held[key][0] for key in keys]).astype(np.float64)
     scores = np.round((rows * probe.astype(np.float64)).sum(axis=1), DECIMALS) + 0.0
     best = sorted(zip((-scores).tolist(), keys, strict=True))[:k]
     return [Hit(key, -score + 0.0) for score, key in best]
-
-
-def _passes(where: Filter, key: int, facts: Any) -> bool:
-    """The meaning of a filter, said once more and one row at a time."""
-    sex, born, booked, agency = chr(facts["sex"]), int(facts["born"]), int(facts["booked"]), int(facts["agency"])
-    first_day, last_day = (day and day.toordinal() for day in where.booked)
-    return (
-        (not where.sexes or sex == "\0" or sex in where.sexes)
-        and (born == 0 or (where.born[0] or born) <= born <= (where.born[1] or born))
-        and (booked == 0 or (first_day or booked) <= booked <= (last_day or booked))
-        and (not where.agencies or agency in where.agencies)
-        and (where.ids is None or key in where.ids)
-    )
 
 
 def filled(folder: Path, held: Held, dimension: int = 16, rows: int = SMALL) -> FaceIndex:

@@ -14,11 +14,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from mugsearch.engine.index import FILE, FaceIndex, Filter, IndexDamaged
+from mugsearch.engine.index import FILE, FaceIndex, IndexDamaged
 from mugsearch.engine.segments import IndexFile
 from mugsearch.errors import Unavailable
 from tests.engine.galleries import SMALL, Held, brute_force, dying, filled, held_of, put, reopened, vectors
-from tests.engine.test_index import FILTERS
+from tests.engine.test_index import FILTERS, Asked
 
 
 class Life(RuleBasedStateMachine):
@@ -86,11 +86,11 @@ class Life(RuleBasedStateMachine):
         self._apply()
 
     @precondition(lambda self: self.log)
-    @rule(seed=st.integers(0, 1000), k=st.integers(1, 60), where=st.none() | FILTERS)
-    def search(self, seed: int, k: int, where: Filter | None) -> None:
+    @rule(seed=st.integers(0, 1000), k=st.integers(1, 60), asked=st.none() | FILTERS)
+    def search(self, seed: int, k: int, asked: Asked | None) -> None:
         probe = vectors(1, seed)[0]
-        found = self.index.search(probe, k, where=where)
-        assert found.hits == brute_force(self.held, probe, k, where)
+        found = self.index.search(probe, k, where=asked and asked.where)
+        assert found.hits == brute_force(self.held, probe, k, asked and asked.passes)
         assert (found.generation, found.live) == (len(self.log), len(self.held))
 
     @invariant()
@@ -329,7 +329,7 @@ def test_an_index_whose_folder_was_erased_says_so(tmp_path: Path) -> None:
     index = filled(tmp_path / "index", held_of(50))
     FaceIndex.erase(tmp_path / "index")
     for use in (index.state, index.check, lambda: index.search(vectors(1, 5)[0], 5), index.change().__enter__):
-        with pytest.raises(IndexDamaged, match="no index"):
+        with pytest.raises(IndexDamaged, match="no saved index"):
             use()
 
 

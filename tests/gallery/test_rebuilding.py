@@ -11,7 +11,7 @@ from mugsearch.audit.models import Entry
 from mugsearch.engine import segments
 from mugsearch.engine.index import FILE
 from mugsearch.errors import Unavailable
-from mugsearch.gallery import changes, encoding, filling, live, readiness, tasks
+from mugsearch.gallery import changes, encoding, filling, live, readiness, tasks, vectors
 from mugsearch.gallery.models import Encoder, IndexState, Template
 from mugsearch.probes import services, working
 from mugsearch.probes.models import Search
@@ -347,3 +347,13 @@ def test_the_command_makes_a_whole_index_anew_when_asked(read: list[int], capsys
     assert len(read) == PEOPLE
     assert Entry.objects.filter(act="index.rebuilt").latest("number").details["why"] == "asked_for"
     assert_it_answers_as_postgresql_says()
+
+
+def test_a_vector_that_no_encoder_made_is_told_to_who_searches():
+    photo = enrol(1)
+    template = photo.templates.get()
+    template.sealed_vector = vectors.sealed(photo, template.encoder, 3 * vector_of(template))
+    template.save()
+    with pytest.raises(live.NotReady, match="norm 1"):
+        live.catch_up(encoding.active())
+    assert "norm 1" in readiness.notice()
