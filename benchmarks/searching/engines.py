@@ -93,8 +93,9 @@ class Mugsearch(Engine):
     def __init__(self, folder: Path, faces: Faces, threads: int) -> None:
         super().__init__(folder, faces, threads)
         from mugsearch.engine import index
+        from mugsearch.gallery.narrowing import narrowed
 
-        self._module = index
+        self._module, self._narrowed = index, narrowed
         self._about = {"dimension": faces.dim, "encoder": "synthetic"}
         self._index: Any = None
         self._rescored: list[int] = []
@@ -124,7 +125,11 @@ class Mugsearch(Engine):
         return [self._ids(found) for found in self._index.search_many(probes, K)]
 
     def search_where(self, probe: Floats, where: Where) -> Ids:
-        return self._ids(self._index.search(probe, K, where=where.passes))
+        narrowed = self._narrowed(
+            sexes=where.sex or "", born=where.born or (None, None), booked=where.booked or (None, None),
+            allowed=where.ids,
+        )  # fmt: skip
+        return self._ids(self._index.search(probe, K, where=narrowed))
 
     def insert(self, ids: Ids, vectors: Floats, facts: np.ndarray) -> None:
         ours = np.zeros(len(facts), self._module.FACTS)

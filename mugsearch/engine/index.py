@@ -25,7 +25,7 @@ from mugsearch.engine.segments import BLOCK, FACTS, FILE, ROWS, IndexDamaged, In
 
 __all__ = ["DECIMALS", "FACTS", "FILE", "FaceIndex", "Found", "Hit", "IndexDamaged", "State", "Where"]
 
-Where = Callable[[NDArray[np.int64], NDArray[Any]], NDArray[np.bool_]]  # of ids (n,) and FACTS (n,), who is compared
+Where = Callable[[NDArray[np.int64], NDArray[Any]], NDArray[np.bool_]]  # see FaceIndex.search
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,8 @@ class FaceIndex:
 
     def search(self, vector: ArrayLike, k: int, *, where: Where | None = None) -> Found:
         """The `k` nearest of the rows that pass `where`, by cosine, then by id; fewer when there are fewer.
-        `vector`: (dimension,), finite, norm 1; ValueError otherwise."""
+        `vector`: (dimension,), finite, norm 1; ValueError otherwise. `where` is asked for a segment at a time, with its
+        ids (n,), 0 in a free place, and FACTS (n,), which pass (n,); in threads of the scan, so it may not search."""
         return self.search_many(np.asarray(vector)[None], k, where=where)[0]
 
     def search_many(self, vectors: ArrayLike, k: int, *, where: Where | None = None) -> list[Found]:

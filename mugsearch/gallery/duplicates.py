@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from mugsearch.accounts.models import Agency
 from mugsearch.audit import services as audit
 from mugsearch.gallery import filling, live
 from mugsearch.gallery.models import Encoder, Photo, Template
+from mugsearch.gallery.narrowing import narrowed
 
 BATCH = 64  # vectors multiplied at once
 NEIGHBOURS = 20  # photographs looked at for each; a person with more photographs than that hides the others
@@ -53,10 +52,8 @@ def find(
 
 def _of_batch(encoder: Encoder, batch: list[Template], agency: Agency, score: float) -> list[Pair]:
     with filling.unsealed(batch, encoder) as (ids, rows, _):
-        ours = np.uint64(agency.pk.int >> 64)
-        found = live.catch_up(encoder).search_many(
-            rows, NEIGHBOURS, where=lambda _, facts: np.equal(facts["agency"], ours)
-        )
+        ours = narrowed(agencies=[agency.pk.int >> 64])
+        found = live.catch_up(encoder).search_many(rows, NEIGHBOURS, where=ours)
     hits = {
         one: {hit.id: hit.score for hit in answer.hits if hit.score >= score and hit.id != one}
         for one, answer in zip(ids.tolist(), found, strict=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mugsearch.engine.change import Change
 from mugsearch.engine.index import FACTS, IndexDamaged, State
+from mugsearch.engine.scan import NORM_TOLERANCE
 from mugsearch.errors import Unavailable
 from mugsearch.gallery import vectors
 from mugsearch.gallery.models import Encoder, GalleryChange, Template
@@ -167,7 +168,15 @@ def _put(change: Change, encoder: Encoder, found: list[Template]) -> None:
     if not found:
         return
     with unsealed(found, encoder) as (ids, rows, facts):
-        change.put(ids, rows, facts)
+        try:
+            change.put(ids, rows, facts)
+        except ValueError as error:
+            wrong = ids[~(np.abs(np.linalg.norm(rows, axis=1) - 1) <= NORM_TOLERANCE)]  # NaN is wrong, too
+            photos = [str(one.photo_id) for one in found if one.pk in set(wrong.tolist())]
+            logger.error("no encoder made the vectors of the photos %s: %s", ", ".join(photos), error)
+            raise Unavailable(
+                f"{len(photos)} vectors were not made by an encoder; the log names their photos."
+            ) from error
 
 
 def _facts(template: Template) -> tuple[int, int, int, int]:

@@ -184,9 +184,8 @@ def _troubles_shown(encoder: Encoder) -> Iterator[None]:
         yield
     except NotReady:
         raise
-    except (MugsearchError, OSError, ValueError) as error:  # ValueError: a vector that no encoder made
-        said = getattr(error, "strerror", None) or error
-        trouble = error.message if isinstance(error, MugsearchError) else f"The index can't be used ({said})."
+    except (MugsearchError, OSError) as error:
+        trouble = error.message if isinstance(error, MugsearchError) else f"The index can't be used ({error.strerror})."
         readiness.in_trouble(encoder, trouble)
         raise NotReady(trouble) from error
 

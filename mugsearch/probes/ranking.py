@@ -5,7 +5,6 @@ Loads the search kernel and the encoder, so only the search worker imports it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -16,6 +15,7 @@ from mugsearch.engine.encoders import Face
 from mugsearch.engine.index import FaceIndex, Found, Hit, Where
 from mugsearch.gallery import encoding, live
 from mugsearch.gallery.models import Encoder, Photo, Template
+from mugsearch.gallery.narrowing import narrowed
 from mugsearch.probes.filters import Filters
 from mugsearch.probes.models import Search
 from mugsearch.vault import services as vault
@@ -64,29 +64,16 @@ def deep_enough(index: FaceIndex, vector: NDArray[np.float32], *, people: int, w
 
 
 def where(filters: Filters, allowed: NDArray[np.int64] | None = None) -> Where | None:
-    """As the engine takes it; None to compare with everybody. `allowed`: of which templates, ascending.
-
-    A row without a fact passes what is asked of that fact: a field that somebody left empty must hide nobody.
-    """
-    sexes = [0, *map(ord, filters.sexes)]
-    agencies = np.array([0, *(agency.int >> 64 for agency in filters.agencies)], np.uint64)
-    booked = [day and day.toordinal() for day in (filters.booked_from, filters.booked_to)]
-    spans = {"born": (filters.born_from, filters.born_to), "booked": booked}
-
-    def compared(ids: NDArray[np.int64], facts: NDArray[Any]) -> NDArray[np.bool_]:
-        passing = np.ones(len(ids), bool) if allowed is None else np.isin(ids, allowed)
-        if filters.sexes:
-            passing &= np.isin(facts["sex"], sexes)
-        if filters.agencies:
-            passing &= np.isin(facts["agency"], agencies)
-        for fact, (first, last) in spans.items():
-            if first is not None:
-                passing &= (facts[fact] >= first) | (facts[fact] == 0)
-            if last is not None:
-                passing &= facts[fact] <= last
-        return passing
-
-    return compared if filters or allowed is not None else None
+    """As the engine takes it; None to compare with everybody. `allowed`: of which templates."""
+    if not filters and allowed is None:
+        return None
+    return narrowed(
+        sexes=filters.sexes,
+        born=(filters.born_from, filters.born_to),
+        booked=(filters.booked_from, filters.booked_to),
+        agencies=[agency.int >> 64 for agency in filters.agencies],
+        allowed=allowed,
+    )
 
 
 def rank(hits: list[Hit], *, people: int) -> Ranking:

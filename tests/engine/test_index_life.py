@@ -424,3 +424,14 @@ def test_a_drop_that_does_not_reach_the_disk_is_no_success(
     monkeypatch.setattr(IndexFile, "zero", lambda self, slots: zero(self, slots[1:]))
     with pytest.raises(Unavailable, match="still holds"), index.change() as change:
         change.drop(sorted(held)[:3])
+
+
+def test_a_change_that_changes_nothing_writes_nothing(tmp_path: Path) -> None:
+    index = filled(tmp_path / "index", held_of(8))
+    file = tmp_path / "index" / FILE
+    before = (file.read_bytes(), file.stat().st_mtime_ns)
+    with index.change():
+        pass
+    with index.change() as change:
+        change.drop([10_000])
+    assert (file.read_bytes(), file.stat().st_mtime_ns) == before

@@ -77,3 +77,14 @@ def test_a_lower_score_lists_more(agency: Any) -> None:
 def test_what_cannot_be_meant_is_said(arguments: list[str], complaint: str, agency: Any) -> None:
     with pytest.raises(CommandError, match=complaint):
         call_command("find_duplicates", *arguments)
+
+
+def test_people_of_another_agency_take_no_place_among_the_neighbours(
+    agency: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplicates, "NEIGHBOURS", 2)
+    for variant in range(3):
+        booked(AgencyFactory(code=f"other{variant}"), 1, variant=variant)
+    booked(agency, 1, variant=3)
+    booked(agency, 1, variant=4)
+    assert len(found()) == 1

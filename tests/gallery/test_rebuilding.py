@@ -349,11 +349,12 @@ def test_the_command_makes_a_whole_index_anew_when_asked(read: list[int], capsys
     assert_it_answers_as_postgresql_says()
 
 
-def test_a_vector_that_no_encoder_made_is_told_to_who_searches():
+def test_a_vector_that_no_encoder_made_is_told_to_who_searches_and_its_photograph_to_the_log(caplog):
     photo = enrol(1)
     template = photo.templates.get()
     template.sealed_vector = vectors.sealed(photo, template.encoder, 3 * vector_of(template))
     template.save()
-    with pytest.raises(live.NotReady, match="norm 1"):
+    with pytest.raises(live.NotReady, match="1 vectors were not made by an encoder"):
         live.catch_up(encoding.active())
-    assert "norm 1" in readiness.notice()
+    assert "not made by an encoder" in readiness.notice()
+    assert str(photo.pk) in caplog.text
