@@ -47,15 +47,25 @@ class ExaminationSerializer(serializers.ModelSerializer[Examination]):
         fields = ("id", "state", "claimed_at", "concluded_at", "release", "released_at", "returns_at", "found", "total")
 
 
+class ToldSerializer(serializers.Serializer[queries.Told]):
+    rank = serializers.IntegerField()
+    score = serializers.FloatField(allow_null=True, help_text="Cosine, -1 to 1.")
+    others = serializers.ListField(child=serializers.CharField(), help_text="What the other examiners concluded.")
+    rating = serializers.FloatField(allow_null=True, help_text="The mean of all ratings, -3 to 3.")
+
+
 class CandidatePlaceSerializer(serializers.Serializer[queries.Place]):
     """A candidate by its position in your order. `gone`: expunged, needs no finding and has no image."""
 
     position = serializers.IntegerField()
     gone = serializers.BooleanField()
     image = serializers.SerializerMethodField()
-    conclusion = serializers.ChoiceField(choices=Finding.Conclusion.choices, allow_blank=True)
+    conclusion = serializers.ChoiceField(
+        choices=[*Finding.Conclusion.choices, *Finding.UNGRADED.items()], allow_blank=True
+    )
     notes = serializers.CharField()
     saved_at = serializers.DateTimeField(allow_null=True)
+    told = ToldSerializer(allow_null=True, help_text="Null until all examiners have concluded.")
 
     @extend_schema_field(OpenApiTypes.URI)
     def get_image(self, place: queries.Place) -> str | None:

@@ -157,7 +157,8 @@ def _steps(search: Search, outcome: dict[str, Any]) -> list[dict[str, str]]:
             "note": f"{search.finished_at:%-d %b %H:%M}" if search.finished_at else "",
         },
     ]
-    for number, label in enumerate(("First examination", "Second examination")):
+    ordinals = ("First", "Second", "Third")[: examination.examiners_needed]
+    for number, label in enumerate(f"{ordinal} examination" for ordinal in ordinals):
         done = examination.concluded > number
         waits = search.state == Search.State.DONE and not examination.over and examination.concluded == number
         steps.append({"label": label, "state": "done" if done else "current" if waits else "", "note": ""})

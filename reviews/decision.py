@@ -1,27 +1,61 @@
-"""What two concluded examinations come to. Pure: no database, no clock."""
+"""What two or three concluded examinations come to. Pure: no database, no clock."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import combinations
+from statistics import mean
 from uuid import UUID
 
-from reviews.models import Finding
+Ratings = Mapping[UUID, int | None]  # candidate -> -3 … 3, None for "no conclusion" and "unsuitable"
 
-Findings = Mapping[UUID, str]  # candidate -> Finding.Conclusion
+FEWEST, MOST = 2, 3  # examinations
 
 
-def decide(first: Findings, second: Findings, *, alive: Collection[UUID]) -> UUID | None:
-    """The candidate that becomes a lead, or None.
+class Outcome(Enum):
+    CONFIRMED = "confirmed"
+    NOBODY = "nobody"
+    THIRD_NEEDED = "third needed"
+    UNRESOLVED = "unresolved"
 
-    A lead needs both examiners to have found the same person on exactly one candidate each, and on the same one.
-    Whoever finds two different people on the list to be the one on the probe has not identified anybody, so a second
-    SAME of either examiner ends without a lead, agreed or not. A candidate who was expunged meanwhile (not `alive`)
-    never becomes one, but a SAME on them still counts as said.
+
+@dataclass(frozen=True)
+class Decision:
+    """`candidate` and `by`, the places of the two examinations that confirm them, of CONFIRMED only."""
+
+    outcome: Outcome
+    candidate: UUID | None = None
+    by: tuple[int, int] | None = None
+
+
+def decide(examinations: Sequence[Ratings], *, positive: int, alive: Collection[UUID]) -> Decision:
+    """Of two or three examinations; ValueError for other numbers.
+
+    An examination names the candidates it rates `positive` or higher. Two that name the same one, and nobody else,
+    confirm that candidate. Whoever names two different people of one list has identified nobody, so that never
+    confirms, agreed or not. When all name nobody there is nobody; anything else goes to a third examiner, and after
+    the third stays unresolved. A candidate who was expunged meanwhile (not `alive`) is never confirmed, but naming
+    them still counts as said; and when nobody who was named is left, there is nothing for a third to settle.
     """
-    confirmed = _same(first)
-    if len(confirmed) != 1 or confirmed != _same(second):
-        return None
-    (candidate,) = confirmed
-    return candidate if candidate in alive else None
+    if not FEWEST <= len(examinations) <= MOST:
+        raise ValueError(f"{len(examinations)} examinations decide nothing")
+    named = [names(ratings, positive) for ratings in examinations]
+    if not any(candidates & set(alive) for candidates in named):
+        return Decision(Outcome.NOBODY)
+    for one, other in combinations(range(len(named)), 2):
+        if len(named[one]) == 1 and named[one] == named[other]:
+            (candidate,) = named[one]
+            if candidate in alive:
+                return Decision(Outcome.CONFIRMED, candidate, (one, other))
+    return Decision(Outcome.THIRD_NEEDED if len(named) < MOST else Outcome.UNRESOLVED)
 
 
-def _same(findings: Findings) -> set[UUID]:
-    return {candidate for candidate, conclusion in findings.items() if conclusion == Finding.Conclusion.SAME}
+def names(ratings: Ratings, positive: int) -> frozenset[UUID]:
+    """Whom an examination names."""
+    return frozenset(candidate for candidate, rating in ratings.items() if rating is not None and rating >= positive)
+
+
+def fused(ratings: Collection[int | None]) -> float | None:
+    """The mean of the ratings of one candidate (Phillips et al., PNAS 2018), without those who rated nothing."""
+    given = [rating for rating in ratings if rating is not None]
+    return mean(given) if given else None

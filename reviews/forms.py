@@ -12,7 +12,7 @@ class CaseSearchForm(forms.Form):
 
 
 class FindingForm(forms.Form):
-    """What the comparison screen sends: one finding, or `position=remaining` with `conclusion=different`."""
+    """What the comparison screen sends: one finding, or `position=remaining` with the conclusion that excludes."""
 
     position = forms.CharField(max_length=9)
     conclusion = forms.ChoiceField(choices=Finding.Conclusion.choices)
@@ -22,7 +22,7 @@ class FindingForm(forms.Form):
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         position = cleaned.get("position", "")
         if position == REMAINING:
-            if cleaned.get("conclusion") != Finding.Conclusion.DIFFERENT:
+            if cleaned.get("conclusion") != Finding.EXCLUDED:
                 raise forms.ValidationError("All remaining candidates can only be excluded.")
         elif not (position.isascii() and position.isdigit()):
             raise forms.ValidationError("Say which candidate is meant by its position.")

@@ -37,6 +37,7 @@ class RankSerializer(serializers.Serializer[queries.Rank]):
     gone = serializers.BooleanField()
     is_lead = serializers.BooleanField()
     conclusions = serializers.ListField(child=serializers.CharField(allow_blank=True))
+    rating = serializers.FloatField(allow_null=True, help_text="The mean of the examiners' ratings, -3 to 3.")
 
 
 class SearchExaminationSerializer(serializers.Serializer[Any]):
@@ -67,6 +68,7 @@ class LeadBookingSerializer(serializers.ModelSerializer[Booking]):
 
 class ConfirmationSerializer(serializers.Serializer[queries.Confirmation]):
     conclusion = serializers.CharField()
+    confirms = serializers.BooleanField(help_text="False of the one that two others outvoted.")
     notes = serializers.CharField()
     concluded_at = serializers.DateTimeField()
 
@@ -116,6 +118,7 @@ class LeadSheetSerializer(NoticeMixin):
     booking = LeadBookingSerializer(allow_null=True)
     probe_image = serializers.SerializerMethodField()
     candidate_image = serializers.SerializerMethodField()
+    rating = serializers.FloatField(allow_null=True, help_text="Fused: the mean of the examiners' ratings, -3 to 3.")
     confirmations = ConfirmationSerializer(many=True)
     siblings = SiblingSerializer(many=True)
     ranks = RankSerializer(many=True)

@@ -54,9 +54,9 @@ class Examination(models.Model):
             --free------> RELEASED  (the same, by a supervisor)
             --expire----> RELEASED  (the same, because nobody worked on it for the policy's claim_hours)
 
-    PostgreSQL refuses (migration 0002): an examiner who submitted the probe, requested the search or is on the case,
-    one without a valid certificate, a third place on a search, an end with candidates left over, any other change,
-    deletion.
+    PostgreSQL refuses (migrations 0002 and 0004): an examiner who submitted the probe, requested the search or is on
+    the case, one without a valid certificate, a third place without an Adjudication, an end with candidates left over,
+    any other change, deletion.
     """
 
     class State(models.TextChoices):
@@ -104,19 +104,45 @@ class Examination(models.Model):
         return str(self.id)
 
 
+class Adjudication(models.Model):
+    """Two examinations that disagree: a third person examines the search, as blind as they were.
+
+    PostgreSQL refuses (migration 0004) one for a search whose two examinations agree or are not concluded, any change,
+    deletion.
+    """
+
+    search = models.OneToOneField(Search, on_delete=models.PROTECT, primary_key=True, related_name="adjudication")
+    opened_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return str(self.search_id)
+
+
 class Finding(models.Model):
     """What one examiner concluded on one candidate. Changed only while the examination is claimed (migration 0002)."""
 
     class Conclusion(models.TextChoices):
-        SAME = "same", "Same person"
-        DIFFERENT = "different", "Different people"
-        INCONCLUSIVE = "inconclusive", "Inconclusive"
+        """Seven grades (Phillips et al., PNAS 2018), and two for what can't be graded."""
+
+        DIFFERENT_3 = "-3", "−3, strong support for different people"
+        DIFFERENT_2 = "-2", "−2, support for different people"
+        DIFFERENT_1 = "-1", "−1, some support for different people"
+        NEITHER = "0", "0, supports neither"
+        SAME_1 = "1", "+1, some support for the same person"
+        SAME_2 = "2", "+2, support for the same person"
+        SAME_3 = "3", "+3, strong support for the same person"
+        NO_CONCLUSION = "no_conclusion", "No conclusion"
+        UNSUITABLE = "unsuitable", "Unsuitable for comparison"
+
+    # What was concluded before there were grades is locked, so it stays as it was said. It rates nothing.
+    UNGRADED: ClassVar = {"same": "Same person", "different": "Different people", "inconclusive": "Inconclusive"}
+    EXCLUDED: ClassVar = Conclusion.DIFFERENT_3  # what "exclude all remaining" says
 
     NOTES_LIMIT: ClassVar = 4000
 
     examination = models.ForeignKey(Examination, on_delete=models.PROTECT, related_name="findings")
     candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="findings")
-    conclusion = models.CharField(max_length=12, choices=Conclusion)
+    conclusion = models.CharField(max_length=13, choices=Conclusion)
     notes = models.TextField(max_length=NOTES_LIMIT, blank=True)
     saved_at = models.DateTimeField(default=timezone.now)
 
@@ -124,12 +150,35 @@ class Finding(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["examination", "candidate"], name="one_finding_per_candidate"),
             models.CheckConstraint(
-                condition=Q(conclusion__in=["same", "different", "inconclusive"]), name="finding_conclusion_known"
+                condition=Q(conclusion__in=["-3", "-2", "-1", "0", "1", "2", "3", "no_conclusion", "unsuitable"])
+                | Q(conclusion__in=["same", "different", "inconclusive"]),
+                name="finding_conclusion_known",
             ),
         ]
 
     def __str__(self) -> str:
         return self.conclusion
+
+    @property
+    def label(self) -> str:
+        return Finding.label_of(self.conclusion)
+
+    @property
+    def rating(self) -> int | None:
+        return Finding.rating_of(self.conclusion)
+
+    @staticmethod
+    def label_of(conclusion: str) -> str:
+        """As people read it; empty for an empty one."""
+        return str(dict(Finding.Conclusion.choices).get(conclusion) or Finding.UNGRADED.get(conclusion, ""))
+
+    @staticmethod
+    def rating_of(conclusion: str) -> int | None:
+        """-3 … 3; None where nothing is rated."""
+        return int(conclusion) if conclusion in GRADES else None
+
+
+GRADES = [value for value in Finding.Conclusion.values if value.lstrip("-").isdigit()]
 
 
 class LeadQuerySet(models.QuerySet["Lead"]):
@@ -141,8 +190,10 @@ class LeadQuerySet(models.QuerySet["Lead"]):
 class Lead(models.Model):
     """A candidate that two examiners confirmed separately. An investigative lead, nothing more (RULES 18).
 
-    PostgreSQL refuses (migration 0002) a lead whose two examinations are not of this search, concluded, by different
-    people and SAME on this candidate alone; any change but being withdrawn once; deletion.
+    `first` and `second` are the two that confirm; where a third was needed, one of the three says otherwise.
+    PostgreSQL refuses (migration 0004) a lead whose two examinations are not of this search, concluded, by different
+    people and rate this candidate, and nobody else, as high as the policy of the search asks; any change but being
+    withdrawn once; deletion.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -1,9 +1,10 @@
 """What waits for whom, how far an examination is, and what its end says to whom.
 
-Three readers, three views of the same rows. The examiner sees a `Sheet`: positions and their own findings, and
-nothing else before or after they conclude. The investigator sees counts (`examination_state`) until the examination
-is over. Then a lead names its person; of everybody else on the list the investigator sees rank, cosine and the two
-conclusions, never who it was: people who were not confirmed are nobody's business (`list_of`).
+Three readers, three views of the same rows. The examiner sees a `Sheet`: positions and their own findings, and nothing
+else before all have concluded; then rank, score and what the others found, but not who anybody is. The investigator
+sees counts (`examination_state`) until the examination is over. Then a lead names its person; of everybody else on the
+list the investigator sees rank, cosine and the conclusions, never who it was: people who were not confirmed are
+nobody's business (`list_of`).
 """
 
 import datetime
@@ -17,7 +18,9 @@ from django.db.models import (
     DateTimeField,
     Exists,
     ExpressionWrapper,
+    F,
     Max,
+    Min,
     OuterRef,
     Q,
     QuerySet,
@@ -32,7 +35,8 @@ from mugsearch.gallery.models import Booking, Person
 from mugsearch.probes import models as probes
 from mugsearch.probes import policy
 from mugsearch.probes.models import Candidate, Search, SearchQuerySet
-from reviews.models import Examination, ExaminationQuerySet, Finding, Lead, LeadQuerySet
+from reviews.decision import FEWEST, MOST, fused
+from reviews.models import Adjudication, Examination, ExaminationQuerySet, Finding, Lead, LeadQuerySet
 from reviews.order import in_order
 
 CAME_BACK = datetime.timedelta(days=7)  # for so long the queue's page tells what was taken from somebody
@@ -44,10 +48,9 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
     """Finished searches this person may examine now, in the order in which they are offered.
 
     Of their agency, with a place free and somebody left on the list; not one they submitted, requested, or know from
-    being on the case; not one they hold or have concluded. Oldest first; those they gave back come after all others.
+    being on the case; not one they hold or have concluded. The longest waiting first; those they gave back come after
+    all others. One that needs a third examiner waits since then, so that its place in the queue doesn't tell it.
     """
-    if not by.may_examine():
-        return Search.objects.none()
     mine = Examination.objects.filter(search=OuterRef("pk"), examiner=by)
     on_case = probes.Case.members.through.objects.filter(case_id=OuterRef("probe__case_id"), user_id=by.pk)
     alive = Candidate.objects.filter(search=OuterRef("pk"), forgotten_at__isnull=True)
@@ -58,23 +61,27 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
         .exclude(requested_by=by)
         .exclude(probe__submitted_by=by)
         .filter(~Exists(on_case), ~Exists(mine.held()), Exists(alive))
-        .annotate(places_held=held, given_back=Exists(mine))
-        .filter(places_held__lt=policy.current().examiners)
-        .order_by("given_back", "finished_at", "pk")
+        .annotate(
+            places_held=held,
+            places=Case(When(adjudication__isnull=True, then=FEWEST), default=MOST),
+            given_back=Exists(mine),
+            waits_since=Greatest("finished_at", "adjudication__opened_at"),  # PostgreSQL passes over a NULL
+        )
+        .filter(places_held__lt=F("places"))
+        .order_by("given_back", "waits_since", "pk")
     )
-    return offered
+    return offered if by.may_examine() else offered.none()
 
 
 @dataclass(frozen=True)
 class Queue:
     waiting: int
-    oldest: datetime.datetime | None  # when the oldest of those waiting was finished
+    oldest: datetime.datetime | None  # since when the first of those waiting waits
 
 
 def queue_of(user: User) -> Queue:
     waiting = awaiting_examination(by=user)
-    oldest = waiting.order_by("finished_at").values_list("finished_at", flat=True).first()
-    return Queue(waiting.count(), oldest)
+    return Queue(waiting.count(), waiting.aggregate(oldest=Min("waits_since"))["oldest"])
 
 
 def with_progress(examinations: ExaminationQuerySet) -> ExaminationQuerySet:
@@ -105,7 +112,7 @@ def came_back(user: User) -> ExaminationQuerySet:
 
 def _returns_at() -> Case:
     saved = Finding.objects.filter(examination=OuterRef("pk")).order_by("-saved_at").values("saved_at")[:1]
-    worked_at = Greatest("claimed_at", Subquery(saved))  # PostgreSQL passes over the one that is NULL
+    worked_at = Greatest("claimed_at", Subquery(saved))  # PostgreSQL passes over a NULL
     hours = datetime.timedelta(hours=policy.current().claim_hours)
     back = ExpressionWrapper(worked_at + hours, output_field=DateTimeField())
     return Case(When(state=Examination.State.CLAIMED, then=back))
@@ -127,6 +134,16 @@ def open_to(supervisor: User) -> ExaminationQuerySet:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What an examiner learns of a candidate once all have concluded."""
+
+    rank: int
+    score: float | None  # cosine; None for a tombstone
+    others: list[str]  # what the other examiners concluded
+    rating: float | None  # fused
+
+
+@dataclass(frozen=True)
 class Place:
     """One candidate as its examiner knows it. `gone`: expunged, needs no finding."""
 
@@ -135,13 +152,18 @@ class Place:
     conclusion: str
     notes: str
     saved_at: datetime.datetime | None
+    told: Told | None
+
+    @property
+    def label(self) -> str:
+        return Finding.label_of(self.conclusion)
 
 
 @dataclass(frozen=True)
 class Sheet:
     examination: Examination
     places: list[Place]
-    over: bool  # whether the other examiner has concluded as well; not known before one's own is locked
+    over: bool  # whether all have concluded; not known before one's own is locked
 
     @property
     def face(self) -> list[float] | None:
@@ -165,6 +187,9 @@ class Sheet:
 
 def sheet(examination: Examination) -> Sheet:
     findings = {finding.candidate_id: finding for finding in examination.findings.all()}
+    locked = examination.state == Examination.State.CONCLUDED
+    over = locked and examination_state(examination.search).over
+    told = _told(examination) if over else {}
     places = []
     for position, candidate in enumerate(in_order(examination), start=1):
         finding = findings.get(candidate.pk)
@@ -175,10 +200,28 @@ def sheet(examination: Examination) -> Sheet:
                 conclusion=finding.conclusion if finding else "",
                 notes=finding.notes if finding else "",
                 saved_at=finding.saved_at if finding else None,
+                told=told.get(candidate.pk),
             )
         )
-    locked = examination.state == Examination.State.CONCLUDED
-    return Sheet(examination, places, over=locked and examination_state(examination.search).over)
+    return Sheet(examination, places, over)
+
+
+def _told(mine: Examination) -> dict[UUID, Told]:
+    """By candidate. To be asked only when the examination of the search is over."""
+    others = concluded(mine.search).exclude(pk=mine.pk)
+    found: dict[UUID, list[Finding]] = {}
+    for examination in [mine, *others]:
+        for finding in examination.findings.all():
+            found.setdefault(finding.candidate_id, []).append(finding)
+    return {
+        candidate.pk: Told(
+            rank=candidate.rank,
+            score=candidate.score,
+            others=[one.label for one in found.get(candidate.pk, []) if one.examination_id != mine.pk],
+            rating=fused([one.rating for one in found.get(candidate.pk, [])]),
+        )
+        for candidate in mine.search.candidates.all()
+    }
 
 
 # --- the investigator --------------------------------------------------------------------------------
@@ -188,7 +231,7 @@ def sheet(examination: Examination) -> Sheet:
 class ExaminationState:
     """How far the examination of a search is. Names no examiner, and before it is over no result."""
 
-    examiners_needed: int
+    examiners_needed: int  # three where two disagreed
     concluded: int
     candidates: int  # who need a finding; tombstones do not count
     over: bool
@@ -201,8 +244,7 @@ def examination_state(search: Search) -> ExaminationState:
 
 
 def examination_states(searches: Iterable[Search]) -> dict[UUID, ExaminationState]:
-    """For a list of searches, in three queries. A finished search with nobody on its list is over: no lead."""
-    needed = policy.current().examiners
+    """For a list of searches, in four queries. A finished search with nobody on its list is over: no lead."""
     searches = list(searches)
     ids = [search.pk for search in searches]
     alive: dict[UUID, int] = dict(
@@ -219,11 +261,12 @@ def examination_states(searches: Iterable[Search]) -> dict[UUID, ExaminationStat
         .values("search")
         .annotate(concluded=Count("pk"), last=Max("concluded_at"))
     }
+    thirds = set(Adjudication.objects.filter(search__in=ids).values_list("search", flat=True))
     leads = set(Lead.objects.filter(search__in=ids).values_list("search", flat=True))
     states = {}
     for search in searches:
         concluded, last = (ends[search.pk]["concluded"], ends[search.pk]["last"]) if search.pk in ends else (0, None)
-        left = alive.get(search.pk, 0)
+        left, needed = alive.get(search.pk, 0), MOST if search.pk in thirds else FEWEST
         over = search.state == Search.State.DONE and (concluded >= needed or left == 0)
         states[search.pk] = ExaminationState(
             examiners_needed=needed,
@@ -254,6 +297,7 @@ class Rank:
     gone: bool
     is_lead: bool
     conclusions: list[str]  # labels, in the order in which the examinations were concluded
+    rating: float | None  # fused, -3 to 3; None where nobody rated
 
 
 def list_of(search: Search) -> list[Rank]:
@@ -261,15 +305,18 @@ def list_of(search: Search) -> list[Rank]:
     if not examination_state(search).over:
         return []
     lead = lead_of(search)
-    concluded = list(_concluded(search).prefetch_related("findings"))
-    found = [{finding.candidate_id: finding for finding in examination.findings.all()} for examination in concluded]
+    found = [
+        {finding.candidate_id: finding for finding in examination.findings.all()}
+        for examination in concluded(search).prefetch_related("findings")
+    ]
     return [
         Rank(
             rank=candidate.rank,
             score=candidate.score,
             gone=candidate.forgotten_at is not None,
             is_lead=lead is not None and lead.candidate_id == candidate.pk,
-            conclusions=[of[candidate.pk].get_conclusion_display() if candidate.pk in of else "" for of in found],
+            conclusions=[of[candidate.pk].label if candidate.pk in of else "" for of in found],
+            rating=fused([of[candidate.pk].rating for of in found if candidate.pk in of]),
         )
         for candidate in search.candidates.order_by("rank")
     ]
@@ -282,9 +329,10 @@ def last_score(ranks: list[Rank]) -> float | None:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """One of the two examinations behind a lead. The examiner's name is in the audit and the disclosure, not here."""
+    """What one examination said of a lead. The examiner's name is in the audit and the disclosure, not here."""
 
     conclusion: str
+    confirms: bool  # False of the one that two others outvoted
     notes: str
     concluded_at: datetime.datetime | None
 
@@ -314,13 +362,23 @@ class LeadSheet:
     def last_score(self) -> float | None:
         return last_score(self.ranks)
 
+    @property
+    def rating(self) -> float | None:
+        """Of the lead, fused."""
+        return next((rank.rating for rank in self.ranks if rank.is_lead), None)
+
 
 def lead_sheet(lead: Lead) -> LeadSheet:
     candidate = Candidate.objects.select_related("person", "photo__booking").get(pk=lead.candidate_id)
     shown = lead.withdrawn_at is None and candidate.forgotten_at is None
-    findings = Finding.objects.filter(candidate=candidate, examination__in=[lead.first_id, lead.second_id])
+    findings = Finding.objects.filter(candidate=candidate, examination__in=Examination.objects.concluded())
     confirmations = [
-        Confirmation(finding.get_conclusion_display(), finding.notes, finding.examination.concluded_at)
+        Confirmation(
+            conclusion=finding.label,
+            confirms=finding.examination_id in (lead.first_id, lead.second_id),
+            notes=finding.notes,
+            concluded_at=finding.examination.concluded_at,
+        )
         for finding in findings.select_related("examination").order_by("examination__concluded_at")
     ]
     return LeadSheet(
@@ -338,6 +396,7 @@ def _siblings(candidate: Candidate) -> list[Sibling]:
     return [Sibling(number, one.rank, one.score, one.photo.booking) for number, one in enumerate(photos, start=1)]
 
 
-def _concluded(search: Search) -> ExaminationQuerySet:
-    concluded: ExaminationQuerySet = Examination.objects.concluded().filter(search=search).order_by("concluded_at")
-    return concluded
+def concluded(search: Search) -> ExaminationQuerySet:
+    """Its two or three examinations, in the order in which they were concluded."""
+    found: ExaminationQuerySet = Examination.objects.concluded().filter(search=search)
+    return found.order_by("concluded_at", "claimed_at")

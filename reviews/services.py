@@ -1,4 +1,4 @@
-"""Claiming, finding, concluding, giving back, freeing, expiring. What two conclusions come to is decided in
+"""Claiming, finding, concluding, giving back, freeing, expiring. What two or three conclusions come to is decided in
 `decision` and done here.
 
 Locks are taken in one order: gallery.locks.writing, the examiner's row, the search's row, the examination's row.
@@ -21,8 +21,8 @@ from mugsearch.gallery import locks
 from mugsearch.probes import policy
 from mugsearch.probes.models import Candidate, Search
 from reviews import queries
-from reviews.decision import decide
-from reviews.models import Examination, Finding, Lead
+from reviews.decision import Outcome, decide
+from reviews.models import Adjudication, Examination, Finding, Lead
 from reviews.order import candidate_at
 
 NO_CERTIFICATE = "Your examiner certificate is not valid today. An administrator can record a new one."
@@ -74,14 +74,13 @@ def save_finding(*, by: User, examination: Examination, position: int, conclusio
 
 
 def exclude_remaining(*, by: User, examination: Examination) -> int:
-    """Different people, for every candidate without a finding. Returns for how many."""
+    """Strong support for different people, for every candidate without a finding. Returns for how many."""
     with audit.act("finding.rest-excluded", by=by, obj=examination, case=_case_of(examination)) as act:
         locks.writing()
         mine = _claimed(by, examination)
         remaining = list(_remaining(mine))
         Finding.objects.bulk_create(
-            Finding(examination=mine, candidate=candidate, conclusion=Finding.Conclusion.DIFFERENT)
-            for candidate in remaining
+            Finding(examination=mine, candidate=candidate, conclusion=Finding.EXCLUDED) for candidate in remaining
         )
         act.note(candidates=len(remaining))
     return len(remaining)
@@ -125,9 +124,10 @@ def _expire(pk: UUID) -> bool:
 
 
 def conclude(*, by: User, examination: Examination) -> None:
-    """Lock one's findings for good. When it is the last one needed, a lead is released or the search ends without.
+    """Lock one's findings for good. When it is the last one needed, a lead is released, the search ends without, or a
+    third examiner is asked for.
 
-    The caller learns neither: what the other examiner found is nobody's to see here.
+    The caller learns none of it: what another examiner found is nobody's to see here.
     """
     with audit.act("examination.concluded", by=by, obj=examination, case=_case_of(examination)) as act:
         locks.writing()
@@ -138,12 +138,7 @@ def conclude(*, by: User, examination: Examination) -> None:
             raise WrongState(f"{left} candidate{'s need' if left > 1 else ' needs'} a conclusion first.")
         _move(mine, state=Examination.State.CONCLUDED, concluded_at=timezone.now())
         act.note(search=str(mine.search_id), findings=_digest(mine))
-        concluded = list(
-            Examination.objects.concluded().filter(search=mine.search_id).order_by("concluded_at", "claimed_at")
-        )
-        if len(concluded) >= policy.current().examiners:
-            lead = _release_lead(concluded)
-            act.note(over=True, lead=str(lead.pk) if lead else None)
+        act.note(**_settle(mine.search))
     examination.refresh_from_db()
 
 
@@ -218,22 +213,24 @@ def _move(examination: Examination, **changes: Any) -> None:
         raise WrongState("This examination has ended already.")
 
 
-def _release_lead(concluded: list[Examination]) -> Lead | None:
-    first, second = concluded
-    candidate = decide(
-        _findings(first),
-        _findings(second),
-        alive=set(
-            Candidate.objects.filter(search=first.search_id, forgotten_at__isnull=True).values_list("pk", flat=True)
-        ),
+def _settle(search: Search) -> dict[str, Any]:
+    """Do what the concluded examinations of a search come to; what of it the record has to hold."""
+    concluded = list(queries.concluded(search).prefetch_related("findings"))
+    if len(concluded) < queries.examination_state(search).examiners_needed:
+        return {}
+    decision = decide(
+        [{finding.candidate_id: finding.rating for finding in one.findings.all()} for one in concluded],
+        positive=search.positive_rating,
+        alive=set(search.candidates.filter(forgotten_at__isnull=True).values_list("pk", flat=True)),
     )
-    if candidate is None:
-        return None
-    return Lead.objects.create(search_id=first.search_id, candidate_id=candidate, first=first, second=second)
-
-
-def _findings(examination: Examination) -> dict[UUID, str]:
-    return dict(examination.findings.values_list("candidate", "conclusion"))
+    if decision.outcome is Outcome.THIRD_NEEDED:
+        Adjudication.objects.create(search=search)
+        return {"over": False, "outcome": decision.outcome.value}
+    lead = None
+    if decision.by and decision.candidate:
+        first, second = (concluded[place] for place in decision.by)
+        lead = Lead.objects.create(search=search, candidate_id=decision.candidate, first=first, second=second)
+    return {"over": True, "outcome": decision.outcome.value, "lead": str(lead.pk) if lead else None}
 
 
 def _digest(examination: Examination) -> str:

@@ -20,10 +20,18 @@ from mugsearch.probes import policy
 from mugsearch.vault.responses import image
 from reviews import pictures, queries, services
 from reviews.forms import REMAINING, FindingForm
-from reviews.models import Examination, Finding
+from reviews.models import GRADES, Examination, Finding
 
 PER_PAGE = 25
 CERTIFICATE_ENDS_SOON = timedelta(days=60)
+
+# As the comparison screen has them: the keys 1 to 9 in this order, and what the filmstrip shows.
+_MARKS = {value: label.partition(",")[0] for value, label in Finding.Conclusion.choices}
+_MARKS |= {Finding.Conclusion.NO_CONCLUSION: "?", Finding.Conclusion.UNSUITABLE: "∅"}
+CHOICES = [
+    {"value": value, "label": label, "short": label.partition(" for ")[0], "mark": _MARKS[value], "key": str(key)}
+    for key, (value, label) in enumerate(Finding.Conclusion.choices, start=1)
+]
 
 
 @needs(Role.EXAMINER)
@@ -69,7 +77,7 @@ def examination(request: HttpRequest, examination_id: UUID) -> HttpResponse:
     audit.record("examination.viewed", by=signed_in(request), obj=mine, case=mine.search.probe.case_id)
     sheet = queries.sheet(mine)
     if mine.state == Examination.State.CONCLUDED:
-        return render(request, "reviews/concluded.html", {"sheet": sheet, "places": _places(sheet)})
+        return render(request, "reviews/concluded.html", _concluded(sheet))
     try:
         services.require_fit(signed_in(request), mine.search)
     except NotAllowed as error:
@@ -169,7 +177,6 @@ def _mine(request: HttpRequest, examination_id: UUID) -> Examination:
 
 def _places(sheet: queries.Sheet) -> list[dict[str, Any]]:
     """What reviews_compare_stage.html draws."""
-    labels = dict(Finding.Conclusion.choices)
     places = []
     for place in sheet.places:
         url = reverse("examination_candidate_image", args=[sheet.examination.pk, place.position])
@@ -179,12 +186,19 @@ def _places(sheet: queries.Sheet) -> list[dict[str, Any]]:
                 "image_url": url,
                 "thumb_url": f"{url}?size=thumb",
                 "finding": place.conclusion,
-                "label": labels.get(place.conclusion, ""),
+                "mark": _MARKS.get(place.conclusion, ""),
+                "label": place.label,
                 "notes": place.notes,
                 "gone": place.gone,
+                "told": place.told,
             }
         )
     return places
+
+
+def _concluded(sheet: queries.Sheet) -> dict[str, Any]:
+    needed = queries.examination_state(sheet.examination.search).examiners_needed
+    return {"sheet": sheet, "places": _places(sheet), "others": needed - 1 if sheet.over else 0}
 
 
 def _stage(request: HttpRequest, sheet: queries.Sheet) -> dict[str, Any]:
@@ -198,6 +212,9 @@ def _stage(request: HttpRequest, sheet: queries.Sheet) -> dict[str, Any]:
         "examination": mine,
         "probe_image_url": reverse("examination_probe_image", args=[mine.pk]),
         "candidates": places,
+        "grades": CHOICES[: len(GRADES)],
+        "ungraded": CHOICES[len(GRADES) :],
+        "excluded": Finding.EXCLUDED,
         "current": current,
         "found": sheet.found,
         "total": sheet.total,
@@ -221,5 +238,5 @@ def _faces(faces: list[dict[str, Any]], searched: int) -> list[dict[str, Any]]:
 
 
 def _summary(sheet: queries.Sheet) -> list[tuple[str, int]]:
-    said = [place.conclusion for place in sheet.places if not place.gone]
-    return [(label, said.count(value)) for value, label in Finding.Conclusion.choices if value in said]
+    said = [place.label for place in sheet.places if not place.gone]
+    return [(label, said.count(label)) for _, label in Finding.Conclusion.choices if label in said]

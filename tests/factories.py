@@ -168,6 +168,8 @@ class SearchFactory(factory.django.DjangoModelFactory[Search]):
     requested_by = factory.SelfAttribute("probe.submitted_by")
     face = 0
     list_size = 20
+    policy_digest = "ef" * 32
+    positive_rating = 2
     state = Search.State.DONE
     encoder = factory.SubFactory(EncoderFactory)
     generation = 1

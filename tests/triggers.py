@@ -11,6 +11,7 @@ GUARDED = (
     "probes_probe",
     "probes_repeat",
     "probes_search",
+    "reviews_adjudication",
     "reviews_examination",
     "reviews_finding",
     "reviews_lead",

@@ -237,6 +237,8 @@ def _searches(staff: Staff, encoder: Encoder, photos: list[Photo], count: int) -
                 requested_by=probes[-1].submitted_by,
                 face=0,
                 list_size=LIST,
+                policy_digest="0" * 64,
+                positive_rating=2,
                 state=Search.State.DONE,
                 started_at=timezone.now(),
                 finished_at=timezone.now(),
@@ -288,7 +290,7 @@ def _examinations(staff: Staff, searches: list[Search]) -> None:
         Finding(
             examination=examination,
             candidate=candidate,
-            conclusion="same" if candidate.rank == 1 and candidate.search_id in led else "different",
+            conclusion="3" if candidate.rank == 1 and candidate.search_id in led else "-3",
         )
         for examination in concluded
         for candidate in candidates[examination.search_id]

@@ -1,4 +1,4 @@
-"""Who signs in to the demo: one person per role, and the second examiner and clerk that the work needs."""
+"""Who signs in to the demo: one person per role, and the other examiners and the second clerk that the work needs."""
 
 import os
 import secrets
@@ -14,6 +14,7 @@ PEOPLE = (
     ("ivy", "Ivy Novak", Role.INVESTIGATOR, "opens cases, uploads images, receives leads"),
     ("edgar", "Edgar Lindqvist", Role.EXAMINER, "compares candidates"),
     ("mona", "Mona Okafor", Role.EXAMINER, "compares candidates, separately from Edgar"),
+    ("theo", "Theo Marsh", Role.EXAMINER, "compares what the two disagree on, as blind as they were"),
     ("sam", "Sam Whitfield", Role.SUPERVISOR, "oversees the work"),
     ("rita", "Rita Alvarez", Role.RECORDS, "imports bookings, asks for expungements"),
     ("carl", "Carl Jensen", Role.RECORDS, "approves Rita's expungements"),

@@ -115,7 +115,7 @@ class Search(models.Model):
                                 RUNNING --third try failed----> FAILED
                                 RUNNING --worker died---------> QUEUED  (probes.tasks.resume)
 
-    PostgreSQL refuses another probe, requester or narrowing (migrations 0002 and 0003), and any change of a DONE one.
+    PostgreSQL refuses another probe, requester, narrowing or policy (migration 0006), and any change of a DONE one.
     """
 
     class State(models.TextChoices):
@@ -131,6 +131,9 @@ class Search(models.Model):
     face = models.PositiveSmallIntegerField(help_text="Position in probe.faces.")
     list_size = models.PositiveSmallIntegerField(help_text="How many people the list may hold, 2 to 50.")
     filters = models.JSONField(default=dict, help_text="What it is narrowed to, as probes.filters writes it.")
+    # What the policy asked for when the search was requested: it is examined by that, whatever the policy says later.
+    policy_digest = models.CharField(max_length=64, help_text="SHA-256 of the policy file.")
+    positive_rating = models.SmallIntegerField(help_text="From where on an examiner's rating names a candidate.")
     state = models.CharField(max_length=8, choices=State, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
     started_at = models.DateTimeField(null=True)
@@ -153,6 +156,9 @@ class Search(models.Model):
         verbose_name_plural = "searches"
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(list_size__gte=2, list_size__lte=50), name="list_size_2_to_50"),
+            models.CheckConstraint(
+                condition=Q(positive_rating__gte=1, positive_rating__lte=3), name="positive_rating_1_to_3"
+            ),
             models.UniqueConstraint(
                 fields=["probe", "face"],
                 condition=Q(state__in=["queued", "running"]),

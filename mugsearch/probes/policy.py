@@ -1,4 +1,4 @@
-"""The agency's policy file, read once per process and validated; its digest goes onto every probe."""
+"""The agency's policy file, read once per process and validated; its digest goes onto every probe and search."""
 
 import tomllib
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ class Policy:
 
     examiners: int
     list_size: int
+    positive_rating: int
     claim_hours: int
     offences: dict[str, str]
     legal_bases: dict[str, str]
@@ -43,6 +44,7 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
     policy = Policy(
         examiners=int(raw["examiners"]),
         list_size=int(raw["list_size"]),
+        positive_rating=int(raw.get("positive_rating", 2)),
         claim_hours=int(raw.get("claim_hours", 24)),
         offences=dict(raw["offences"]),
         legal_bases=dict(raw["legal_bases"]),
@@ -56,6 +58,8 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
         raise ValueError("examiners has to be 2")
     if not 2 <= policy.list_size <= 50:
         raise ValueError("list_size has to be between 2 and 50")
+    if not 1 <= policy.positive_rating <= 3:
+        raise ValueError("positive_rating has to be between 1 and 3")
     if not 1 <= policy.claim_hours <= 168:
         raise ValueError("claim_hours has to be between 1 and 168")
     if not (policy.offences and policy.legal_bases and policy.sources and policy.attestation):

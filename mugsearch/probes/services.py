@@ -103,7 +103,13 @@ def search(
         _require_none_under_way(probe, face)
         readiness.require_ready()
         queued = Search.objects.create(
-            probe=probe, requested_by=by, face=face, list_size=size, filters=filters.as_json()
+            probe=probe,
+            requested_by=by,
+            face=face,
+            list_size=size,
+            filters=filters.as_json(),
+            policy_digest=rules.digest,
+            positive_rating=rules.positive_rating,
         )
         act.obj = queued
         act.note(
@@ -111,6 +117,7 @@ def search(
             face=face,
             list_size=size,
             filters=queued.filters,
+            policy=rules.digest,
             quality=probe.faces[face]["quality"]["score"],
             mode="investigation",  # no threshold (RULES 8)
         )

@@ -92,8 +92,8 @@ def examine(page: Any, user: User, person: str | None) -> None:
             while f"Candidate {position} of" not in page.locator("[data-compare]").inner_text():
                 page.keyboard.press("j")
             # Nothing is concluded on a photograph that isn't on screen yet, so the key is pressed until it counts.
-            while not page.locator("input[name=conclusion][value=same]").is_checked():
-                page.keyboard.press("s")
+            while not page.locator("input[name=conclusion][value='3']").is_checked():
+                page.keyboard.press("7")
                 page.wait_for_timeout(100)
             page.get_by_text("Saved", exact=True).first.wait_for()
     page.keyboard.press("x")

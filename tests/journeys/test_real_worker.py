@@ -108,6 +108,8 @@ def test_messages_reach_the_worker_and_lost_ones_are_made_good(worker, gallery):
         requested_by=me,
         face=0,
         list_size=20,
+        policy_digest=probe.policy_digest,
+        positive_rating=2,
         requested_at=timezone.now() - 2 * working.LOST_AFTER,
     )
     tasks.resume.delay()

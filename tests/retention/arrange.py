@@ -42,8 +42,8 @@ def confirmed(candidate: Candidate, other: Candidate) -> Lead:
     done = []
     for person in (examiner(), examiner()):
         examination = Examination.objects.create(search=candidate.search, examiner=person)
-        Finding.objects.create(examination=examination, candidate=candidate, conclusion="same")
-        Finding.objects.create(examination=examination, candidate=other, conclusion="different")
+        Finding.objects.create(examination=examination, candidate=candidate, conclusion="3")
+        Finding.objects.create(examination=examination, candidate=other, conclusion="-3")
         examination.state, examination.concluded_at = Examination.State.CONCLUDED, examination.claimed_at
         examination.save()
         done.append(examination)

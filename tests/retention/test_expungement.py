@@ -262,7 +262,7 @@ def test_other_photos_of_the_person_no_longer_mention_the_expunged_one() -> None
 def test_what_examiners_concluded_stays_and_open_leads_are_withdrawn() -> None:
     life = a_life()
     approved(requested(life.booking))
-    assert Finding.objects.filter(candidate=life.candidate, conclusion="same").count() == 2
+    assert Finding.objects.filter(candidate=life.candidate, conclusion="3").count() == 2
     assert Lead.objects.get(pk=life.lead.pk).withdrawn_at is not None
 
 

@@ -14,7 +14,7 @@ from reviews.models import Examination, Finding
 from reviews.order import in_order
 from tests.factories import CandidateFactory, SearchFactory
 
-SAME, DIFFERENT, INCONCLUSIVE = Finding.Conclusion.SAME, Finding.Conclusion.DIFFERENT, Finding.Conclusion.INCONCLUSIVE
+SAME, DIFFERENT, INCONCLUSIVE = Finding.Conclusion.SAME_3, Finding.EXCLUDED, Finding.Conclusion.NO_CONCLUSION
 
 
 def finished_search(candidates: int = 3, **kwargs: Any) -> Search:
@@ -53,7 +53,7 @@ def find(by: User, examination: Examination, candidate: Candidate, conclusion: s
 
 
 def examine(by: User, search: Search, *, same: tuple[int, ...] = (), notes: str = "") -> Examination:
-    """Claim, SAME on these ranks, different people on the rest, conclude."""
+    """Claim, SAME on these ranks, exclude the rest, conclude."""
     examination = claim(by, search)
     for rank in same:
         find(by, examination, candidate(search, rank), SAME, notes)

@@ -14,10 +14,10 @@ from django.utils import timezone
 from mugsearch.accounts.models import User
 from mugsearch.probes.models import Search, SiblingPhoto
 from reviews import services
-from reviews.models import Examination
+from reviews.models import Adjudication, Examination, Finding
 from reviews.order import in_order
 from tests.factories import CandidateFactory, PhotoFactory, SearchFactory, examiner, investigator
-from tests.reviews.arrange import SAME, candidate, claim, find, position_of, store_images
+from tests.reviews.arrange import DIFFERENT, SAME, candidate, claim, examine, find, position_of, store_images
 
 pytestmark = pytest.mark.django_db
 
@@ -101,14 +101,14 @@ def everything(mine: Examination, page: Any, api: Any) -> Iterator[tuple[str, Ht
     at = f"/api/v1/examinations/{mine.pk}"
     for path in ("/api/v1/examinations/queue", "/api/v1/examinations", at, *images_of(mine, "/api/v1/examinations/")):
         yield path, api.get(path)
-    yield "finding", api.post(f"{at}/findings", {"position": 1, "conclusion": "inconclusive", "notes": "mine"})
-    yield "bad finding", api.post(f"{at}/findings", {"position": 44, "conclusion": "same"})
-    yield "bad finding", page.post(f"/reviews/{mine.pk}/findings", {"position": "x", "conclusion": "same"})
+    yield "finding", api.post(f"{at}/findings", {"position": 1, "conclusion": "no_conclusion", "notes": "mine"})
+    yield "bad finding", api.post(f"{at}/findings", {"position": 44, "conclusion": "3"})
+    yield "bad finding", page.post(f"/reviews/{mine.pk}/findings", {"position": "x", "conclusion": "3"})
     yield (
         "finding",
         page.post(
             f"/reviews/{mine.pk}/findings",
-            {"position": "2", "conclusion": "same", "notes": ""},
+            {"position": "2", "conclusion": "3", "notes": ""},
             headers={"X-Requested-With": "fetch"},
         ),
     )
@@ -148,24 +148,63 @@ def test_no_answer_before_my_conclusion_holds_anything_secret(
     assert seen > 20
 
 
-def test_my_own_conclusion_tells_me_that_it_is_over_and_nothing_else(
+def after_mine(mine: Examination, page: Callable[[User], Any], api: Callable[[User], Any]) -> list[HttpResponse]:
+    """What its examiner gets once they have concluded."""
+    return [
+        api(mine.examiner).get(f"/api/v1/examinations/{mine.pk}"),
+        page(mine.examiner).get(f"/reviews/{mine.pk}"),
+        page(mine.examiner).get("/reviews/"),
+    ]
+
+
+def test_my_own_conclusion_tells_me_nothing_while_somebody_else_has_to_conclude(
+    search: Search, first: Examination, second: Examination, page: Callable[[User], Any], api: Callable[[User], Any]
+):
+    """We disagree: a third is asked, and I don't learn that either."""
+    user = second.examiner
+    services.exclude_remaining(by=user, examination=second)
+    answers = [api(user).post(f"/api/v1/examinations/{second.pk}/conclude"), *after_mine(second, page, api)]
+    assert Adjudication.objects.filter(search=search).exists()
+    assert answers[1].json()["over"] is False
+    for response in answers:
+        text = told_by(response, second)
+        assert not [secret for secret in secrets(search, first) if secret in text]
+        assert not [word for word in ("third", "disagree", "adjudicat", "fused") if word in text]
+        assert "lead" not in re.sub(r"(lead-|mislead)\w*", "", text)
+
+
+def test_the_third_is_as_blind_as_the_others(
+    search: Search, first: Examination, second: Examination, page: Callable[[User], Any], api: Callable[[User], Any]
+):
+    services.exclude_remaining(by=second.examiner, examination=second)
+    services.conclude(by=second.examiner, examination=second)
+    third = services.claim_next(by=examiner(full_name="Plain Examiner"))
+    assert third.search == search
+    hidden = {*secrets(search, first), *secrets(search, second), "third", "disagree", "adjudicat"}
+    for name, response in everything(third, page(third.examiner), api(third.examiner)):
+        text = told_by(response, third)
+        assert not [secret for secret in hidden if secret in text], name
+
+
+def test_when_all_have_concluded_i_learn_ranks_scores_and_what_the_others_found_and_nobodys_name(
     search: Search, first: Examination, second: Examination, page: Callable[[User], Any], api: Callable[[User], Any]
 ):
     user = second.examiner
-    find(user, second, candidate(search, 1), SAME)  # both agree: there will be a lead
+    find(user, second, candidate(search, 1), Finding.Conclusion.SAME_2)  # there will be a lead
     services.exclude_remaining(by=user, examination=second)
-    answers = [
-        api(user).post(f"/api/v1/examinations/{second.pk}/conclude"),
-        api(user).get(f"/api/v1/examinations/{second.pk}"),
-        page(user).get(f"/reviews/{second.pk}"),
-        page(user).get("/reviews/"),
-    ]
-    assert answers[1].json()["over"] is True
-    assert "Examination over" in answers[2].text
-    for response in answers:
-        assert not [secret for secret in secrets(search, first) if secret in told_by(response, second)]
-        assert "lead" not in re.sub(r"(lead-|mislead)\w*", "", told_by(response, second))
-        assert MARKED_NOTE not in told_by(response, second)
+    services.conclude(by=user, examination=second)
+    as_json, as_page, queue = after_mine(second, page, api)
+    told = {one["told"]["rank"]: one["told"] for one in as_json.json()["candidates"]}
+    assert told[1] == {"rank": 1, "score": 0.87654, "others": [SAME.label], "rating": 2.5}
+    assert told[3] == {"rank": 3, "score": 0.65432, "others": [DIFFERENT.label], "rating": -3}
+    for shown in ("0.877", SAME.label, "+2.5", "Examination over"):
+        assert shown in as_page.text
+    may_be_told = {"0.877", "0.765", "0.654", "cosine", "rank"}
+    for response in (as_json, as_page, queue):
+        text = told_by(response, second)
+        assert not [secret for secret in secrets(search, first) if secret in text and secret not in may_be_told]
+        assert "lead" not in re.sub(r"(lead-|mislead)\w*", "", text)
+        assert MARKED_NOTE not in text
 
 
 def test_before_the_other_has_concluded_mine_tells_only_that(search: Search, api: Callable[[User], Any]):
@@ -177,21 +216,18 @@ def test_before_the_other_has_concluded_mine_tells_only_that(search: Search, api
     assert api(user).get(f"/api/v1/examinations/{mine.pk}").json()["over"] is False
 
 
-def test_the_answers_are_the_same_whether_or_not_somebody_examined_before_me(
+def test_the_answers_are_the_same_however_many_examined_before_me(
     page: Callable[[User], Any], api: Callable[[User], Any]
 ):
     """Byte for byte but for ids, positions and times of my own."""
     answers = []
-    for has_first in (False, True):
+    for before in (0, 1, 2):
         search = SearchFactory(finished_at=timezone.now() - datetime.timedelta(hours=2))
         for rank in (1, 2, 3):
             CandidateFactory(search=search, rank=rank)
         store_images(search)
-        if has_first:
-            other = examiner()
-            examination = claim(other, search)
-            services.exclude_remaining(by=other, examination=examination)
-            services.conclude(by=other, examination=examination)
+        for _ in range(before):
+            examine(examiner(), search, same=() if search.examinations.exists() else (1,))
         user = examiner(full_name="Same Name")
         mine = services.claim_next(by=user)
         assert mine.search == search
@@ -200,9 +236,9 @@ def test_the_answers_are_the_same_whether_or_not_somebody_examined_before_me(
             page(user).get(f"/reviews/{mine.pk}").text,
         ]
         answers.append([plain(one, mine) for one in text])
-        if not has_first:
+        while search.examinations.count() < (3 if before == 2 else 2):
             claim(examiner(), search)  # full now, so that it is not offered again
-    assert answers[0] == answers[1]
+    assert answers[0] == answers[1] == answers[2]
 
 
 def plain(text: str, mine: Examination) -> str:
@@ -259,4 +295,5 @@ def test_the_json_has_these_fields_and_no_others(second: Examination, api: Calla
         "id", "state", "claimed_at", "concluded_at", "found", "total", "over", "probe_image", "face",
         "candidates",
     }  # fmt: skip
-    assert answer["candidates"][0].keys() == {"position", "gone", "image", "conclusion", "notes", "saved_at"}
+    assert answer["candidates"][0].keys() == {"position", "gone", "image", "conclusion", "notes", "saved_at", "told"}
+    assert {one["told"] for one in answer["candidates"]} == {None}

@@ -13,7 +13,7 @@ from django.utils import timezone
 from mugsearch.accounts.models import ExaminerCertificate, User
 from mugsearch.probes.models import Search
 from reviews import services
-from reviews.models import Examination, Finding, Lead
+from reviews.models import Adjudication, Examination, Finding, Lead
 from tests.factories import examiner, investigator
 from tests.reviews.arrange import DIFFERENT, SAME, candidate, claim, examine, find, finished_search, forget
 
@@ -111,7 +111,7 @@ def test_two_people_examine_a_search_and_not_more_until_one_gives_back():
     first = claimed(search, examiner())
     claimed(search, examiner())
 
-    with refused("not more"):
+    with refused("a third only"):
         claimed(search, examiner())
     Examination.objects.filter(pk=first.pk).update(**GIVEN_BACK)
     claimed(search, examiner())
@@ -157,7 +157,7 @@ def test_who_inserts_into_the_last_place_waits_for_the_one_who_is_just_taking_it
         thread.join(timeout=0.5)
         assert thread.is_alive()
     thread.join()
-    assert "not more" in str(answers[0])
+    assert "a third only" in str(answers[0])
     assert set(search.examinations.values_list("examiner", flat=True)) >= {early.pk}
     assert search.examinations.count() == 2
 
@@ -202,7 +202,7 @@ def test_an_ended_examination_is_locked():
             sql("DELETE FROM reviews_examination WHERE id = %s", pk)
 
 
-@pytest.mark.parametrize("table", ["reviews_examination", "reviews_finding", "reviews_lead"])
+@pytest.mark.parametrize("table", ["reviews_examination", "reviews_adjudication", "reviews_finding", "reviews_lead"])
 def test_no_table_of_this_room_is_truncated(table: str):
     with refused("deleted"):
         sql(f"TRUNCATE {table} CASCADE")
@@ -221,7 +221,7 @@ def test_the_findings_of_an_ended_examination_are_locked():
 
     for examination in (ended, open_one):
         with refused("locked"):
-            sql("UPDATE reviews_finding SET conclusion = 'different' WHERE examination_id = %s", examination.pk)
+            sql("UPDATE reviews_finding SET conclusion = '-3' WHERE examination_id = %s", examination.pk)
         with refused("locked"):
             sql("UPDATE reviews_finding SET notes = 'later' WHERE examination_id = %s", examination.pk)
         with refused("locked"):
@@ -302,8 +302,54 @@ def test_a_lead_is_the_only_candidate_confirmed():
     end(first)
     end(second)
 
-    with refused("only candidate"):
+    with refused("name it alone"):
         lead(search, first, second)
+
+
+@pytest.mark.parametrize(("rating", "asked"), [("1", 2), ("2", 3), ("0", 1), ("no_conclusion", 1)])
+def test_a_lead_needs_ratings_as_high_as_the_policy_asked_when_the_search_was_requested(rating: str, asked: int):
+    search = finished_search(positive_rating=asked)
+    first, second = half_a_lead(search), half_a_lead(search)
+    Finding.objects.filter(examination=second, candidate=candidate(search)).update(conclusion=rating)
+    end(first)
+    end(second)
+
+    with refused("two concluded examinations"):
+        lead(search, first, second)
+    with refused("stays what was asked for"):
+        sql("UPDATE probes_search SET positive_rating = 1 WHERE id = %s", search.pk)
+
+
+def test_a_third_examines_only_what_two_disagreed_on():
+    search = finished_search()
+    first, second = half_a_lead(search, same=(1,)), half_a_lead(search, same=())
+    with refused("follows two concluded"):
+        Adjudication.objects.create(search=search)
+    end(first)
+    with refused("follows two concluded"):
+        Adjudication.objects.create(search=search)
+    end(second)
+    with refused("a third only when they disagree"):
+        Examination.objects.create(search=search, examiner=examiner())
+
+    Adjudication.objects.create(search=search)
+    with refused("never changed or deleted"):
+        sql("DELETE FROM reviews_adjudication")
+    with refused("never changed or deleted"):
+        sql("UPDATE reviews_adjudication SET opened_at = now()")
+    Examination.objects.create(search=search, examiner=examiner())
+    with refused("a third only when they disagree"):
+        Examination.objects.create(search=search, examiner=examiner())
+
+
+@pytest.mark.parametrize("same", [(), (1,)])
+def test_two_who_agree_get_no_third(same: tuple[int, ...]):
+    search = finished_search()
+    first, second = half_a_lead(search, same=same), half_a_lead(search, same=same)
+    end(first)
+    end(second)
+    with refused("need no third"):
+        Adjudication.objects.create(search=search)
 
 
 def test_a_lead_needs_two_different_people():

@@ -13,7 +13,7 @@ from mugsearch.probes.models import Search, SiblingPhoto
 from reviews import notice, queries
 from reviews.models import Lead
 from tests.factories import CandidateFactory, PhotoFactory, SearchFactory, UserFactory, examiner, investigator
-from tests.reviews.arrange import candidate, examine, forget, store_images
+from tests.reviews.arrange import DIFFERENT, SAME, candidate, examine, forget, store_images
 
 pytestmark = pytest.mark.django_db
 
@@ -59,10 +59,12 @@ def test_a_lead_says_who_how_it_was_found_and_what_became_of_the_rest(
     assert "Did not return" in texts(lead, page, api)[0]
     answer = api(lead.search.requested_by).get(f"/api/v1/leads/{lead.pk}").json()
     assert [row["conclusions"] for row in answer["ranks"]] == [
-        ["Different people", "Different people"],
-        ["Same person", "Same person"],
-        ["Different people", "Different people"],
+        [DIFFERENT.label, DIFFERENT.label],
+        [SAME.label, SAME.label],
+        [DIFFERENT.label, DIFFERENT.label],
     ]
+    assert [row["rating"] for row in answer["ranks"]] == [-3, 3, -3]
+    assert answer["rating"] == 3
     assert [sibling["rank"] for sibling in answer["siblings"]] == [20, None]
     assert answer["list_size"] == 7
 
@@ -183,7 +185,10 @@ def test_until_it_is_over_the_investigator_is_told_how_far_and_nothing_more(sear
 def test_without_a_lead_the_end_tells_conclusions_by_rank_and_names_nobody(search: Search, api: Callable[[User], Any]):
     examine(examiner(), search, same=(1,))
     examine(examiner(), search)
+    answer = api(search.requested_by).get(f"/api/v1/searches/{search.pk}/examination").json()
+    assert (answer["over"], answer["result"], answer["examiners_needed"], answer["ranks"]) == (False, None, 3, [])
 
+    examine(examiner(), search)
     response = api(search.requested_by).get(f"/api/v1/searches/{search.pk}/examination")
     answer = response.json()
     assert (answer["over"], answer["result"], answer["lead"]) == (True, "no_lead", None)
@@ -192,7 +197,8 @@ def test_without_a_lead_the_end_tells_conclusions_by_rank_and_names_nobody(searc
         "score": pytest.approx(0.8),
         "gone": False,
         "is_lead": False,
-        "conclusions": ["Same person", "Different people"],
+        "conclusions": [SAME.label, DIFFERENT.label, DIFFERENT.label],
+        "rating": -1,
     }
     for one in search.candidates.all():
         assert str(one.person_id) not in response.text

@@ -92,13 +92,13 @@ def test_two_examiners_go_through_the_pages_and_make_a_lead(page: Page):
         position = position_of(mine, candidate(search, 1))
         saved = browser.post(
             f"/reviews/{mine.pk}/findings",
-            {"position": position, "conclusion": "same", "notes": "ears"},
+            {"position": position, "conclusion": "3", "notes": "ears"},
             headers={"X-Requested-With": "fetch"},
         )
         assert saved.json() == {"saved": True}
         early = browser.post(f"/reviews/{mine.pk}/conclude")
         assert early.status_code == 409
-        browser.post(f"/reviews/{mine.pk}/findings", {"position": "remaining", "conclusion": "different"})
+        browser.post(f"/reviews/{mine.pk}/findings", {"position": "remaining", "conclusion": "-3"})
         asked = browser.post(f"/reviews/{mine.pk}/conclude", {"ask": "1"})
         assert "After this nothing can be changed" in asked.text
         done = browser.post(f"/reviews/{mine.pk}/conclude", follow=True)
@@ -111,7 +111,7 @@ def test_without_script_saving_leads_to_the_next_open_candidate(page: Page):
     search, user = finished_search(), examiner()
     mine = claim(user, search)
 
-    answer = page(user).post(f"/reviews/{mine.pk}/findings", {"position": "1", "conclusion": "different"})
+    answer = page(user).post(f"/reviews/{mine.pk}/findings", {"position": "1", "conclusion": "-3"})
 
     assert answer.headers["Location"] == f"/reviews/{mine.pk}?candidate=2"
     assert "Candidate 2 of 3" in page(user).get(f"/reviews/{mine.pk}?candidate=2").text
@@ -121,11 +121,11 @@ def test_without_script_saving_leads_to_the_next_open_candidate(page: Page):
     "sent",
     [
         {"position": "1", "conclusion": "certain"},
-        {"position": "0", "conclusion": "same"},
-        {"position": "²", "conclusion": "same"},
-        {"position": "remaining", "conclusion": "same"},
-        {"position": "1", "conclusion": "same", "notes": "x" * 4001},
-        {"position": "1", "conclusion": "same", "notes": "a\x00b"},
+        {"position": "0", "conclusion": "3"},
+        {"position": "²", "conclusion": "3"},
+        {"position": "remaining", "conclusion": "3"},
+        {"position": "1", "conclusion": "3", "notes": "x" * 4001},
+        {"position": "1", "conclusion": "3", "notes": "a\x00b"},
         {},
     ],
 )
@@ -272,7 +272,7 @@ def test_only_examiners_have_a_queue(page: Page, api: Page):
 def test_an_examination_is_its_examiners_alone(page: Page, api: Page):
     owner, stranger = examiner(), examiner()
     mine = claim(owner, finished_search())
-    sent = {"position": "1", "conclusion": "same"}
+    sent = {"position": "1", "conclusion": "3"}
     gets = ["", "/conclude", "/probe.jpg", "/candidates/1.jpg"]
     posts = ["/findings", "/conclude", "/release"]
 

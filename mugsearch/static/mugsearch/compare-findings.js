@@ -36,6 +36,7 @@
     const conclude = $("[data-conclude-form] button");
     if (exclude) exclude.disabled = items.every((item) => item.finding);
     if (conclude) conclude.disabled = open > 0;
+    $("[data-said]").textContent = labelOf(page.current?.finding) || "Nothing concluded yet";
     const hint = $("[data-conclude-hint]");
     if (hint) hint.textContent = open ? `${open} ${open === 1 ? "candidate needs" : "candidates need"} a finding first.` : "";
   }
@@ -162,6 +163,7 @@
   const many = (count) => `${count} ${count === 1 ? "candidate" : "candidates"}`;
 
   const excludeForm = $("[data-exclude-form]");
+  const excluded = excludeForm?.elements.conclusion.value;
   excludeForm?.addEventListener("submit", (event) => {
     event.preventDefault();
     commit();
@@ -172,13 +174,13 @@
   excludeForm && $("[data-yes]", question("exclude")).addEventListener("click", () => {
     question("exclude").close();
     for (const item of items.filter((one) => !one.finding)) {
-      item.finding = "different";
+      item.finding = excluded;
       item.refused = false;
       mark(item);
     }
     for (const radio of radios) radio.checked = radio.value === page.current.finding;
     waiting.delete("remaining");
-    waiting.set("remaining", { conclusion: "different" });
+    waiting.set("remaining", { conclusion: excluded });
     refusal = "";
     say("All remaining candidates are excluded.");
     pump();

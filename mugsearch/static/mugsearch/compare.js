@@ -40,7 +40,7 @@
   const form = $("[data-finding-form]");
   const radios = $$("input[name=conclusion]", form);
   const notes = $("textarea[name=notes]", form);
-  const labelOf = (finding) => radios.find((radio) => radio.value === finding)?.closest("label").querySelector("span").textContent ?? "";
+  const labelOf = (finding) => radios.find((radio) => radio.value === finding)?.closest("label").querySelector("[data-label]").textContent ?? "";
 
   const page = {
     root,
