@@ -23,7 +23,7 @@ def narrowed(
 ) -> Where:
     """All of what is given has to be met. `born`: first and last year; `booked`: first and last day; `agencies`: the
     first 64 bits of their ids; `allowed`: ids of templates (n,)."""
-    listed = None if allowed is None else np.unique(np.asarray(allowed, np.int64))
+    listed = None if allowed is None else np.sort(np.asarray(allowed, np.int64))
     days = [day and day.toordinal() for day in booked]
 
     def compared(ids: NDArray[np.int64], facts: NDArray[Any]) -> NDArray[np.bool_]:
