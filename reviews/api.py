@@ -24,6 +24,7 @@ from mugsearch.errors import NotAllowed
 from mugsearch.vault.responses import image
 from reviews import pictures, queries, services
 from reviews.models import Examination, Finding
+from reviews.worksheet import COMPONENTS, NOTES_LIMIT, SAID, cleaned
 
 EXAMINER = [role_permission(Role.EXAMINER)]
 JPEG: Any = {(200, "image/jpeg"): OpenApiTypes.BINARY}
@@ -54,6 +55,24 @@ class ToldSerializer(serializers.Serializer[queries.Told]):
     rating = serializers.FloatField(allow_null=True, help_text="The mean of all ratings, -3 to 3.")
 
 
+class ComponentSerializer(serializers.Serializer[Any]):
+    said = serializers.ChoiceField(choices=list(SAID.items()), required=False, allow_blank=True)
+    notes = serializers.CharField(max_length=NOTES_LIMIT, required=False, allow_blank=True, trim_whitespace=False)
+
+
+class WorksheetSerializer(serializers.Serializer[Any]):
+    """The facial components of ASTM E3149. A positive conclusion needs something said of each."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {name: ComponentSerializer(required=False, label=label) for name, label in COMPONENTS.items()}
+
+    def to_internal_value(self, data: Any) -> Any:
+        return cleaned(data)  # says what is wrong with a component it doesn't know; a serializer would pass over it
+
+    def to_representation(self, stored: Any) -> Any:
+        return stored
+
+
 class CandidatePlaceSerializer(serializers.Serializer[queries.Place]):
     """A candidate by its position in your order. `gone`: expunged, needs no finding and has no image."""
 
@@ -64,6 +83,7 @@ class CandidatePlaceSerializer(serializers.Serializer[queries.Place]):
         choices=[*Finding.Conclusion.choices, *Finding.UNGRADED.items()], allow_blank=True
     )
     notes = serializers.CharField()
+    worksheet = WorksheetSerializer()
     saved_at = serializers.DateTimeField(allow_null=True)
     told = ToldSerializer(allow_null=True, help_text="Null until all examiners have concluded.")
 
@@ -101,10 +121,13 @@ class SheetSerializer(serializers.Serializer[queries.Sheet]):
 
 class NewFindingSerializer(serializers.Serializer[Any]):
     position = serializers.IntegerField(min_value=1, max_value=50)
-    conclusion = serializers.ChoiceField(choices=Finding.Conclusion.choices)
+    conclusion = serializers.ChoiceField(
+        choices=Finding.Conclusion.choices, required=False, allow_blank=True, default="", help_text="Empty: a draft."
+    )
     notes = serializers.CharField(
         max_length=Finding.NOTES_LIMIT, required=False, allow_blank=True, trim_whitespace=False
     )
+    worksheet = WorksheetSerializer(required=False, help_text="Without it the one saved before stays.")
 
 
 def _mine(request: Request, pk: UUID) -> Examination:

@@ -3,6 +3,7 @@ from typing import Any
 from django import forms
 
 from reviews.models import Finding
+from reviews.worksheet import COMPONENTS, NOTES_LIMIT, SAID, Worksheet
 
 REMAINING = "remaining"  # the position that means all candidates without a finding
 
@@ -12,11 +13,18 @@ class CaseSearchForm(forms.Form):
 
 
 class FindingForm(forms.Form):
-    """What the comparison screen sends: one finding, or `position=remaining` with the conclusion that excludes."""
+    """What the comparison screen sends: one finding, a draft without a conclusion, or `position=remaining` with the
+    conclusion that excludes. The worksheet comes as two fields a component."""
 
     position = forms.CharField(max_length=9)
-    conclusion = forms.ChoiceField(choices=Finding.Conclusion.choices)
+    conclusion = forms.ChoiceField(choices=Finding.Conclusion.choices, required=False)
     notes = forms.CharField(max_length=Finding.NOTES_LIMIT, required=False, strip=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for component, label in COMPONENTS.items():
+            self.fields[component] = forms.ChoiceField(choices=SAID.items(), label=label, required=False)
+            self.fields[f"{component}_notes"] = forms.CharField(max_length=NOTES_LIMIT, required=False, strip=False)
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -27,6 +35,10 @@ class FindingForm(forms.Form):
         elif not (position.isascii() and position.isdigit()):
             raise forms.ValidationError("Say which candidate is meant by its position.")
         return cleaned
+
+    def worksheet(self) -> Worksheet:
+        said = self.cleaned_data
+        return {one: {"said": said[one], "notes": said[f"{one}_notes"]} for one in COMPONENTS}
 
     def sentence(self) -> str:
         """The first thing wrong with it."""

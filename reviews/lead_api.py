@@ -70,6 +70,9 @@ class ConfirmationSerializer(serializers.Serializer[queries.Confirmation]):
     conclusion = serializers.CharField()
     confirms = serializers.BooleanField(help_text="False of the one that two others outvoted.")
     notes = serializers.CharField()
+    worksheet = serializers.ListField(
+        child=serializers.ListField(child=serializers.CharField()), help_text="Component, what was said of it, notes."
+    )
     concluded_at = serializers.DateTimeField()
 
 

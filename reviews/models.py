@@ -55,8 +55,8 @@ class Examination(models.Model):
             --expire----> RELEASED  (the same, because nobody worked on it for the policy's claim_hours)
 
     PostgreSQL refuses (migrations 0002 and 0004): an examiner who submitted the probe, requested the search or is on
-    the case, one without a valid certificate, a third place without an Adjudication, an end with candidates left over,
-    any other change, deletion.
+    the case, one without a valid certificate, a third place without an Adjudication, an end with candidates or
+    worksheets left over, any other change, deletion.
     """
 
     class State(models.TextChoices):
@@ -119,7 +119,11 @@ class Adjudication(models.Model):
 
 
 class Finding(models.Model):
-    """What one examiner concluded on one candidate. Changed only while the examination is claimed (migration 0002)."""
+    """What one examiner concluded on one candidate; a draft while it has no conclusion.
+
+    PostgreSQL refuses (migrations 0002 and 0004) a change unless the examination is claimed, and to conclude that while
+    a draft is left, or a positive conclusion without its worksheet.
+    """
 
     class Conclusion(models.TextChoices):
         """Seven grades (Phillips et al., PNAS 2018), and two for what can't be graded."""
@@ -142,8 +146,9 @@ class Finding(models.Model):
 
     examination = models.ForeignKey(Examination, on_delete=models.PROTECT, related_name="findings")
     candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="findings")
-    conclusion = models.CharField(max_length=13, choices=Conclusion)
+    conclusion = models.CharField(max_length=13, choices=Conclusion, blank=True)
     notes = models.TextField(max_length=NOTES_LIMIT, blank=True)
+    worksheet = models.JSONField(default=dict, blank=True, help_text="As reviews.worksheet writes it.")
     saved_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -151,7 +156,7 @@ class Finding(models.Model):
             models.UniqueConstraint(fields=["examination", "candidate"], name="one_finding_per_candidate"),
             models.CheckConstraint(
                 condition=Q(conclusion__in=["-3", "-2", "-1", "0", "1", "2", "3", "no_conclusion", "unsuitable"])
-                | Q(conclusion__in=["same", "different", "inconclusive"]),
+                | Q(conclusion__in=["", "same", "different", "inconclusive"]),
                 name="finding_conclusion_known",
             ),
         ]

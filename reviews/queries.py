@@ -38,6 +38,8 @@ from mugsearch.probes.models import Candidate, Search, SearchQuerySet
 from reviews.decision import FEWEST, MOST, fused
 from reviews.models import Adjudication, Examination, ExaminationQuerySet, Finding, Lead, LeadQuerySet
 from reviews.order import in_order
+from reviews.worksheet import Worksheet, rows
+from reviews.worksheet import left as components_left
 
 CAME_BACK = datetime.timedelta(days=7)  # for so long the queue's page tells what was taken from somebody
 
@@ -89,6 +91,7 @@ def with_progress(examinations: ExaminationQuerySet) -> ExaminationQuerySet:
     `returns_at`, when it goes back to the queue if nobody works on it any more."""
     candidates = Candidate.objects.filter(search=OuterRef("search"), forgotten_at__isnull=True)
     findings = Finding.objects.filter(examination=OuterRef("pk"), candidate__forgotten_at__isnull=True)
+    findings = findings.exclude(conclusion="")
     annotated: ExaminationQuerySet = examinations.annotate(
         total=_counted(candidates, "search"), found=_counted(findings, "examination"), returns_at=_returns_at()
     )
@@ -96,7 +99,7 @@ def with_progress(examinations: ExaminationQuerySet) -> ExaminationQuerySet:
 
 
 def idle() -> ExaminationQuerySet:
-    """What is claimed and was not worked on for the policy's hours: no finding saved, not claimed since."""
+    """What is claimed and was not worked on for the policy's hours: nothing saved, not claimed since."""
     claimed = Examination.objects.filter(state=Examination.State.CLAIMED)
     found: ExaminationQuerySet = claimed.annotate(returns_at=_returns_at()).filter(returns_at__lte=timezone.now())
     return found
@@ -151,12 +154,19 @@ class Place:
     gone: bool
     conclusion: str
     notes: str
+    worksheet: Worksheet
     saved_at: datetime.datetime | None
     told: Told | None
 
     @property
     def label(self) -> str:
         return Finding.label_of(self.conclusion)
+
+    @property
+    def lacks_worksheet(self) -> bool:
+        """Whether it can't be concluded so: a positive conclusion needs every component looked at."""
+        rating = Finding.rating_of(self.conclusion)
+        return not self.gone and rating is not None and rating > 0 and components_left(self.worksheet) > 0
 
 
 @dataclass(frozen=True)
@@ -175,6 +185,11 @@ class Sheet:
         sides = (probe.width, probe.height, probe.width, probe.height)
         box = probe.faces[search.face]["face"]["box"]
         return [round(number / side, 4) for number, side in zip(box, sides, strict=True)]
+
+    @property
+    def without_worksheet(self) -> list[int]:
+        """The positions of those that need one."""
+        return [place.position for place in self.places if place.lacks_worksheet]
 
     @property
     def total(self) -> int:
@@ -199,6 +214,7 @@ def sheet(examination: Examination) -> Sheet:
                 gone=candidate.forgotten_at is not None,
                 conclusion=finding.conclusion if finding else "",
                 notes=finding.notes if finding else "",
+                worksheet=finding.worksheet if finding else {},
                 saved_at=finding.saved_at if finding else None,
                 told=told.get(candidate.pk),
             )
@@ -334,6 +350,7 @@ class Confirmation:
     conclusion: str
     confirms: bool  # False of the one that two others outvoted
     notes: str
+    worksheet: list[tuple[str, str, str]]  # component, what was said, notes
     concluded_at: datetime.datetime | None
 
 
@@ -377,6 +394,7 @@ def lead_sheet(lead: Lead) -> LeadSheet:
             conclusion=finding.label,
             confirms=finding.examination_id in (lead.first_id, lead.second_id),
             notes=finding.notes,
+            worksheet=rows(finding.worksheet),
             concluded_at=finding.examination.concluded_at,
         )
         for finding in findings.select_related("examination").order_by("examination__concluded_at")

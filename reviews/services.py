@@ -24,6 +24,7 @@ from reviews import queries
 from reviews.decision import Outcome, decide
 from reviews.models import Adjudication, Examination, Finding, Lead
 from reviews.order import candidate_at
+from reviews.worksheet import Worksheet, cleaned
 
 NO_CERTIFICATE = "Your examiner certificate is not valid today. An administrator can record a new one."
 NOTHING_WAITS = "Nothing waits for you at the moment."
@@ -52,8 +53,17 @@ def claim_next(*, by: User) -> Examination:
     return examination
 
 
-def save_finding(*, by: User, examination: Examination, position: int, conclusion: str, notes: str = "") -> Finding:
-    """What one concluded on the candidate at this position of one's own order. May be changed until one concludes."""
+def save_finding(
+    *,
+    by: User,
+    examination: Examination,
+    position: int,
+    conclusion: str = "",
+    notes: str = "",
+    worksheet: Worksheet | None = None,
+) -> Finding:
+    """What one concluded on the candidate at this position of one's own order, or a draft of it. May be changed until
+    one concludes. Without a `worksheet` the one saved before stays."""
     with audit.act("finding.saved", by=by, obj=examination, case=_case_of(examination)) as act:
         locks.writing()  # before the chain: at the commit PostgreSQL looks at the candidate, which a purge may hold
         mine = _claimed(by, examination)
@@ -61,27 +71,26 @@ def save_finding(*, by: User, examination: Examination, position: int, conclusio
         act.note(candidate=str(candidate.pk))
         if candidate.forgotten_at:
             raise WrongState("This candidate was expunged and needs no conclusion.")
-        if conclusion not in Finding.Conclusion.values:
+        if conclusion and conclusion not in Finding.Conclusion.values:
             raise BadInput("Choose one of the conclusions.")
         if len(notes) > Finding.NOTES_LIMIT or "\x00" in notes:
             raise BadInput(f"Notes are text of up to {Finding.NOTES_LIMIT} characters.")
-        finding, _ = Finding.objects.update_or_create(
-            examination=mine,
-            candidate=candidate,
-            defaults={"conclusion": conclusion, "notes": notes, "saved_at": timezone.now()},
-        )
+        said: dict[str, Any] = {"conclusion": conclusion, "notes": notes, "saved_at": timezone.now()}
+        if worksheet is not None:
+            said["worksheet"] = cleaned(worksheet)
+        finding, _ = Finding.objects.update_or_create(examination=mine, candidate=candidate, defaults=said)
     return finding
 
 
 def exclude_remaining(*, by: User, examination: Examination) -> int:
-    """Strong support for different people, for every candidate without a finding. Returns for how many."""
+    """Strong support for different people, for every candidate without a conclusion. Returns for how many."""
     with audit.act("finding.rest-excluded", by=by, obj=examination, case=_case_of(examination)) as act:
         locks.writing()
         mine = _claimed(by, examination)
         remaining = list(_remaining(mine))
-        Finding.objects.bulk_create(
-            Finding(examination=mine, candidate=candidate, conclusion=Finding.EXCLUDED) for candidate in remaining
-        )
+        for candidate in remaining:  # a draft keeps its notes
+            said = {"conclusion": Finding.EXCLUDED, "saved_at": timezone.now()}
+            Finding.objects.update_or_create(examination=mine, candidate=candidate, defaults=said)
         act.note(candidates=len(remaining))
     return len(remaining)
 
@@ -136,6 +145,8 @@ def conclude(*, by: User, examination: Examination) -> None:
         left = _remaining(mine).count()
         if left:
             raise WrongState(f"{left} candidate{'s need' if left > 1 else ' needs'} a conclusion first.")
+        if lacking := queries.sheet(mine).without_worksheet:
+            raise WrongState(f"Fill in the worksheet of candidate {lacking[0]}: a positive conclusion needs it.")
         _move(mine, state=Examination.State.CONCLUDED, concluded_at=timezone.now())
         act.note(search=str(mine.search_id), findings=_digest(mine))
         act.note(**_settle(mine.search))
@@ -198,9 +209,8 @@ def _claimed(by: User, examination: Examination) -> Examination:
 
 
 def _remaining(examination: Examination) -> QuerySet[Candidate]:
-    return Candidate.objects.filter(search=examination.search_id, forgotten_at__isnull=True).exclude(
-        findings__examination=examination
-    )
+    concluded = examination.findings.exclude(conclusion="").values("candidate")
+    return Candidate.objects.filter(search=examination.search_id, forgotten_at__isnull=True).exclude(pk__in=concluded)
 
 
 def _give_back(examination: Examination, how: Examination.Release) -> None:
@@ -235,11 +245,12 @@ def _settle(search: Search) -> dict[str, Any]:
 
 def _digest(examination: Examination) -> str:
     """Proves later what was concluded; keyed, because twenty conclusions could be guessed from a plain digest."""
-    said = sorted(
-        [str(candidate), conclusion, notes]
-        for candidate, conclusion, notes in examination.findings.values_list("candidate", "conclusion", "notes")
-    )
-    return hmac.digest(bytes(examination.secret), json.dumps(said).encode(), "sha256").hex()
+    said: list[list[Any]] = [
+        [str(one.candidate_id), one.conclusion, one.notes, *([one.worksheet] if one.worksheet else [])]
+        for one in examination.findings.all()
+    ]
+    said.sort(key=lambda one: one[0])
+    return hmac.digest(bytes(examination.secret), json.dumps(said, sort_keys=True).encode(), "sha256").hex()
 
 
 def _case_of(examination: Examination) -> UUID:

@@ -1,5 +1,6 @@
 """The examiner's pages. A page knows a candidate by its position in this examination and by nothing else."""
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, MugsearchError, NotAllowed
 from mugsearch.probes import policy
 from mugsearch.vault.responses import image
-from reviews import pictures, queries, services
+from reviews import pictures, queries, services, worksheet
 from reviews.forms import REMAINING, FindingForm
 from reviews.models import GRADES, Examination, Finding
 
@@ -119,6 +120,7 @@ def _save(request: HttpRequest, mine: Examination) -> int:
         position=position,
         conclusion=said["conclusion"],
         notes=said["notes"],
+        worksheet=form.worksheet(),
     )
     return position
 
@@ -189,6 +191,8 @@ def _places(sheet: queries.Sheet) -> list[dict[str, Any]]:
                 "mark": _MARKS.get(place.conclusion, ""),
                 "label": place.label,
                 "notes": place.notes,
+                "worksheet": json.dumps(place.worksheet),
+                "rows": worksheet.rows(place.worksheet),
                 "gone": place.gone,
                 "told": place.told,
             }
@@ -215,15 +219,22 @@ def _stage(request: HttpRequest, sheet: queries.Sheet) -> dict[str, Any]:
         "grades": CHOICES[: len(GRADES)],
         "ungraded": CHOICES[len(GRADES) :],
         "excluded": Finding.EXCLUDED,
+        "components": _components(json.loads(current["worksheet"]) if current else {}),
+        "said_of_component": worksheet.SAID,
         "current": current,
         "found": sheet.found,
         "total": sheet.total,
+        "lacking": sheet.without_worksheet,
         "save_url": reverse("save_finding", args=[mine.pk]),
         "conclude_url": reverse("conclude", args=[mine.pk]),
         "locked": False,
         "probe": probe,
         "faces": _faces(probe.faces, mine.search.face),
     }
+
+
+def _components(filled: worksheet.Worksheet) -> list[dict[str, str]]:
+    return [{"name": name, "label": label, **filled.get(name, {})} for name, label in worksheet.COMPONENTS.items()]
 
 
 def _faces(faces: list[dict[str, Any]], searched: int) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ from mugsearch.probes.models import Candidate, Case, Probe, Search
 from mugsearch.retention.models import ExpungementOrder
 from mugsearch.vault import services as vault
 from reviews.models import Examination, Finding, Lead
+from reviews.worksheet import COMPONENTS
 
 BATCH = 5000  # bookings in one transaction
 LIST = 20
@@ -291,6 +292,7 @@ def _examinations(staff: Staff, searches: list[Search]) -> None:
             examination=examination,
             candidate=candidate,
             conclusion="3" if candidate.rank == 1 and candidate.search_id in led else "-3",
+            worksheet={component: {"said": "similar"} for component in COMPONENTS},
         )
         for examination in concluded
         for candidate in candidates[examination.search_id]

@@ -1,4 +1,4 @@
-"""Conclusions are graded, and two people who disagree are followed by a third.
+"""Conclusions are graded, positive ones have a worksheet, and two people who disagree are followed by a third.
 
 What was concluded before is locked and stays as it was said. What is still being examined takes the grade that says
 the same: its examiner sees it before they conclude.
@@ -31,6 +31,14 @@ CREATE FUNCTION reviews_named(examination uuid) RETURNS uuid[] LANGUAGE sql STAB
        AND reviews_rating(finding.conclusion) >= searched.positive_rating
 $$;
 
+-- Whether something is said of each component. As worksheet.left.
+CREATE FUNCTION reviews_worksheet_filled(worksheet jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT count(*) = 15 FROM jsonb_each(worksheet)
+     WHERE key IN ('face_outline', 'hair_line', 'forehead', 'eyebrows', 'eyes', 'nose', 'ears', 'cheeks', 'mouth',
+                   'chin', 'neck', 'facial_lines', 'scars', 'marks', 'alterations')
+       AND value ->> 'said' IN ('similar', 'different', 'not_visible')
+$$;
+
 CREATE FUNCTION reviews_adjudication_rules() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     named uuid[];
@@ -57,7 +65,7 @@ CREATE TRIGGER reviews_adjudication_rules BEFORE INSERT OR UPDATE OR DELETE ON r
 CREATE TRIGGER reviews_adjudication_no_truncate BEFORE TRUNCATE ON reviews_adjudication
     FOR EACH STATEMENT EXECUTE FUNCTION reviews_adjudication_rules();
 
--- As in migration 0002, but for who has a place.
+-- As in migration 0002, but for who has a place, and for drafts and worksheets at the end.
 CREATE OR REPLACE FUNCTION reviews_examination_rules() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     searched probes_search%ROWTYPE;
@@ -86,9 +94,18 @@ BEGIN
                   AND NOT EXISTS (
                       SELECT FROM reviews_finding finding
                       WHERE finding.examination_id = NEW.id AND finding.candidate_id = candidate.id
+                        AND finding.conclusion <> ''
                   )
             ) THEN
                 PERFORM reviews_refuse('an examination is concluded when every candidate has a finding');
+            END IF;
+            IF EXISTS (
+                SELECT FROM reviews_finding finding
+                JOIN probes_candidate candidate ON candidate.id = finding.candidate_id
+                WHERE finding.examination_id = NEW.id AND candidate.forgotten_at IS NULL
+                  AND reviews_rating(finding.conclusion) > 0 AND NOT reviews_worksheet_filled(finding.worksheet)
+            ) THEN
+                PERFORM reviews_refuse('a positive conclusion needs its worksheet');
             END IF;
         END IF;
     ELSE
@@ -158,7 +175,7 @@ END $$;
 
 
 KNOWN = Q(conclusion__in=["-3", "-2", "-1", "0", "1", "2", "3", "no_conclusion", "unsuitable"])
-BEFORE = Q(conclusion__in=["same", "different", "inconclusive"])
+BEFORE = Q(conclusion__in=["", "same", "different", "inconclusive"])
 
 
 class Migration(migrations.Migration):
@@ -197,8 +214,14 @@ class Migration(migrations.Migration):
                     ("no_conclusion", "No conclusion"),
                     ("unsuitable", "Unsuitable for comparison"),
                 ],
+                blank=True,
                 max_length=13,
             ),
+        ),
+        migrations.AddField(
+            model_name="finding",
+            name="worksheet",
+            field=models.JSONField(blank=True, default=dict, help_text="As reviews.worksheet writes it."),
         ),
         migrations.RunSQL(OPEN),
         migrations.AddConstraint(

@@ -14,6 +14,7 @@ from mugsearch.probes.models import Candidate
 from reviews.models import Examination
 from reviews.order import in_order
 from tests import factories
+from tests.reviews.arrange import FILLED
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.models, pytest.mark.shared, pytest.mark.slow]
 
@@ -61,7 +62,9 @@ def examine(examiner: APIClient, person: str | None) -> None:
     order = in_order(Examination.objects.get(pk=claimed.json()["id"]))
     for position, candidate in enumerate(order, start=1):
         if candidate.person and candidate.person.person_id == person:
-            found = examiner.post(f"{url}/findings", {"position": position, "conclusion": "3"}, format="json")
+            found = examiner.post(
+                f"{url}/findings", {"position": position, "conclusion": "3", "worksheet": FILLED}, format="json"
+            )
             assert found.status_code in (200, 201), found.json()
     assert examiner.post(f"{url}/exclude-remaining").status_code in (200, 201, 204)
     assert examiner.post(f"{url}/conclude").status_code in (200, 201, 204)

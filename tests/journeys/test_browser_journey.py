@@ -16,6 +16,7 @@ from mugsearch.accounts.models import User
 from mugsearch.probes.models import Candidate
 from reviews.models import Examination, Lead
 from reviews.order import in_order
+from reviews.worksheet import COMPONENTS
 from tests import factories
 from tests.factories import PASSWORD
 
@@ -95,6 +96,9 @@ def examine(page: Any, user: User, person: str | None) -> None:
             while not page.locator("input[name=conclusion][value='3']").is_checked():
                 page.keyboard.press("7")
                 page.wait_for_timeout(100)
+            for _ in COMPONENTS:  # the worksheet opened by itself
+                page.keyboard.press("1")
+            page.keyboard.press("Escape")
             page.get_by_text("Saved", exact=True).first.wait_for()
     page.keyboard.press("x")
     page.locator("dialog[open] [data-yes]").click()

@@ -12,6 +12,7 @@ from mugsearch.retention.models import ExpungementOrder
 from reviews.models import Examination, Finding, Lead
 from tests.factories import BookingFactory, CandidateFactory, SearchFactory, clerk, examiner
 from tests.gallery_rows import enrol
+from tests.reviews.arrange import FILLED
 
 OPAQUE = {"order_number": "26-CV-0417", "reason": "Charges dismissed, order of the district court"}
 
@@ -42,7 +43,7 @@ def confirmed(candidate: Candidate, other: Candidate) -> Lead:
     done = []
     for person in (examiner(), examiner()):
         examination = Examination.objects.create(search=candidate.search, examiner=person)
-        Finding.objects.create(examination=examination, candidate=candidate, conclusion="3")
+        Finding.objects.create(examination=examination, candidate=candidate, conclusion="3", worksheet=FILLED)
         Finding.objects.create(examination=examination, candidate=other, conclusion="-3")
         examination.state, examination.concluded_at = Examination.State.CONCLUDED, examination.claimed_at
         examination.save()

@@ -12,9 +12,12 @@ from mugsearch.vault import services as vault
 from reviews import queries, services
 from reviews.models import Examination, Finding
 from reviews.order import in_order
+from reviews.worksheet import COMPONENTS, Worksheet
 from tests.factories import CandidateFactory, SearchFactory
 
 SAME, DIFFERENT, INCONCLUSIVE = Finding.Conclusion.SAME_3, Finding.EXCLUDED, Finding.Conclusion.NO_CONCLUSION
+
+FILLED: Worksheet = {component: {"said": "similar"} for component in COMPONENTS}
 
 
 def finished_search(candidates: int = 3, **kwargs: Any) -> Search:
@@ -43,12 +46,14 @@ def position_of(examination: Examination, candidate: Candidate) -> int:
 
 
 def find(by: User, examination: Examination, candidate: Candidate, conclusion: str, notes: str = "") -> Finding:
+    """With its worksheet, where it needs one."""
     return services.save_finding(
         by=by,
         examination=examination,
         position=position_of(examination, candidate),
         conclusion=conclusion,
         notes=notes,
+        worksheet=FILLED if (Finding.rating_of(conclusion) or 0) > 0 else None,
     )
 
 

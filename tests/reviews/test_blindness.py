@@ -295,5 +295,14 @@ def test_the_json_has_these_fields_and_no_others(second: Examination, api: Calla
         "id", "state", "claimed_at", "concluded_at", "found", "total", "over", "probe_image", "face",
         "candidates",
     }  # fmt: skip
-    assert answer["candidates"][0].keys() == {"position", "gone", "image", "conclusion", "notes", "saved_at", "told"}
+    assert answer["candidates"][0].keys() == {
+        "position",
+        "gone",
+        "image",
+        "conclusion",
+        "notes",
+        "worksheet",
+        "saved_at",
+        "told",
+    }
     assert {one["told"] for one in answer["candidates"]} == {None}

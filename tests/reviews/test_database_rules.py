@@ -15,7 +15,7 @@ from mugsearch.probes.models import Search
 from reviews import services
 from reviews.models import Adjudication, Examination, Finding, Lead
 from tests.factories import examiner, investigator
-from tests.reviews.arrange import DIFFERENT, SAME, candidate, claim, examine, find, finished_search, forget
+from tests.reviews.arrange import DIFFERENT, FILLED, SAME, candidate, claim, examine, find, finished_search, forget
 
 pytestmark = pytest.mark.django_db
 
@@ -320,6 +320,24 @@ def test_a_lead_needs_ratings_as_high_as_the_policy_asked_when_the_search_was_re
         sql("UPDATE probes_search SET positive_rating = 1 WHERE id = %s", search.pk)
 
 
+@pytest.mark.parametrize("rating", ["1", "2", "3"])
+def test_no_positive_conclusion_without_its_worksheet_and_no_draft_is_concluded(rating: str):
+    search, user = finished_search(), examiner()
+    mine = claim(user, search)
+    find(user, mine, candidate(search), rating)
+    services.exclude_remaining(by=user, examination=mine)
+    of_one = Finding.objects.filter(examination=mine, candidate=candidate(search))
+    for worksheet in ({}, {**FILLED, "ears": {}}, {**FILLED, "ears": {"said": "alike"}}, {**FILLED, "ears": None}):
+        of_one.update(worksheet=worksheet)
+        with refused("needs its worksheet"):
+            end(mine)
+    of_one.update(conclusion="", worksheet=FILLED)
+    with refused("every candidate has a finding"):
+        end(mine)
+    of_one.update(conclusion=rating)
+    end(mine)
+
+
 def test_a_third_examines_only_what_two_disagreed_on():
     search = finished_search()
     first, second = half_a_lead(search, same=(1,)), half_a_lead(search, same=())
@@ -360,7 +378,8 @@ def test_a_lead_needs_two_different_people():
     sql("DROP INDEX one_examination_per_examiner")
     second = Examination.objects.create(search=search, examiner=first.examiner)
     Finding.objects.bulk_create(
-        Finding(examination=second, candidate=one.candidate, conclusion=one.conclusion) for one in first.findings.all()
+        Finding(examination=second, candidate=one.candidate, conclusion=one.conclusion, worksheet=one.worksheet)
+        for one in first.findings.all()
     )
     end(first)
     end(second)

@@ -12,8 +12,19 @@ from mugsearch.accounts.models import ExaminerCertificate, Role, User
 from mugsearch.audit.models import Entry
 from reviews import services
 from reviews.models import Examination, Lead
+from reviews.worksheet import COMPONENTS
 from tests.factories import UserFactory, administrator, auditor, clerk, examiner, investigator
-from tests.reviews.arrange import SAME, candidate, claim, examine, finished_search, forget, position_of, store_images
+from tests.reviews.arrange import (
+    FILLED,
+    SAME,
+    candidate,
+    claim,
+    examine,
+    finished_search,
+    forget,
+    position_of,
+    store_images,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -92,7 +103,7 @@ def test_two_examiners_go_through_the_pages_and_make_a_lead(page: Page):
         position = position_of(mine, candidate(search, 1))
         saved = browser.post(
             f"/reviews/{mine.pk}/findings",
-            {"position": position, "conclusion": "3", "notes": "ears"},
+            {"position": position, "conclusion": "3", "notes": "ears"} | dict.fromkeys(COMPONENTS, "similar"),
             headers={"X-Requested-With": "fetch"},
         )
         assert saved.json() == {"saved": True}
@@ -303,8 +314,12 @@ def test_the_same_way_through_the_api(api: Page):
         at = f"/api/v1/examinations/{claimed.json()['id']}"
         mine = Examination.objects.get(examiner=user)
         position = position_of(mine, candidate(search, 3))
-        saved = client.post(f"{at}/findings", {"position": position, "conclusion": SAME, "notes": "chin"})
+        said = {"position": position, "conclusion": SAME, "notes": "chin"}
+        saved = client.post(f"{at}/findings", said | {"worksheet": FILLED}, format="json")
         assert saved.json()["found"] == 1
+        assert client.post(f"{at}/findings", said).json()["candidates"][position - 1]["worksheet"] == FILLED
+        refused = client.post(f"{at}/findings", said | {"worksheet": {"hat": {}}}, format="json")
+        assert (refused.status_code, "E3149" in refused.text) == (400, True)
         assert client.post(f"{at}/conclude").status_code == 409
         assert client.post(f"{at}/exclude-remaining").json()["found"] == 3
         assert client.post(f"{at}/conclude").json()["state"] == "concluded"

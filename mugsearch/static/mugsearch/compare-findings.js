@@ -1,11 +1,11 @@
 // The comparison screen, the examiner's findings: shown at once, saved in order, tried until they are.
 // Loaded before compare.js, which starts it and says in `page` which candidate is current and whose photograph is shown.
-//   POST data-save-url   position=N|remaining, conclusion, notes   (X-CSRFToken, Accept: application/json, X-Requested-With: fetch)
+//   POST data-save-url   position=N|remaining, conclusion (none: a draft), notes, the worksheet's fields   (X-CSRFToken, Accept: application/json, X-Requested-With: fetch)
 //   2xx saved · 401, 3xx sign-in ended, tried again · 408, 429, 5xx, no network: tried again · other 4xx refused, {"message"} is shown
 (window.mugsearchCompare ??= {}).findings = (page) => {
   "use strict";
 
-  const { root, $, say, items, form, radios, notes, labelOf, nextOpen, focusOnView } = page;
+  const { root, $, say, items, form, radios, notes, worksheet, labelOf, nextOpen, focusOnView } = page;
   const readOnly = root.hasAttribute("data-locked");
 
   const RETRY = [1000, 2000, 4000, 8000, 15000];
@@ -16,18 +16,19 @@
   let typing = 0;
   let unsent = false; // the form holds something newer than the queue
 
+  const lacksWorksheet = (item) => Number(item.finding) > 0 && !worksheet.full(item.sheet);
   const csrf = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? $("input[name=csrfmiddlewaretoken]", form)?.value ?? "";
   const unsaved = () => unsent || waiting.size > 0 || sending !== null;
 
   function tell() {
     const saved = $("[data-saved]");
     const open = items.filter((item) => !item.finding || item.refused).length; // what was refused is not concluded
+    const lacking = items.find(lacksWorksheet);
     saved.classList.toggle("is-unsaved", Boolean(refusal) || (faults > 0 && unsaved()));
     if (refusal) saved.textContent = `Not saved: ${refusal}`;
     else if (faults > 0 && unsaved()) saved.textContent = "Not saved – retrying";
     else if (unsaved()) saved.textContent = "Saving…";
     else if (saved.textContent) saved.textContent = "Saved";
-    if (page.current && !page.current.finding && notes.value.trim() && !refusal && !unsaved()) saved.textContent = "Notes are saved together with a finding";
     for (const item of items) {
       item.element.classList.toggle("is-unsaved", Boolean(item.refused) || (faults > 0 && (waiting.has(item.position) || sending === item.position)));
     }
@@ -35,10 +36,16 @@
     const exclude = $("[data-exclude-form] button");
     const conclude = $("[data-conclude-form] button");
     if (exclude) exclude.disabled = items.every((item) => item.finding);
-    if (conclude) conclude.disabled = open > 0;
+    if (conclude) conclude.disabled = open > 0 || Boolean(lacking);
     $("[data-said]").textContent = labelOf(page.current?.finding) || "Nothing concluded yet";
     const hint = $("[data-conclude-hint]");
-    if (hint) hint.textContent = open ? `${open} ${open === 1 ? "candidate needs" : "candidates need"} a finding first.` : "";
+    if (hint) {
+      hint.textContent = open
+        ? `${open} ${open === 1 ? "candidate needs" : "candidates need"} a finding first.`
+        : lacking
+          ? `Candidate ${lacking.position} needs its worksheet first.`
+          : "";
+    }
   }
 
   function mark(item) {
@@ -53,18 +60,18 @@
     if (!unsent) return;
     unsent = false;
     page.current.notes = notes.value;
-    if (page.current.finding) {
-      waiting.delete(page.current.position);
-      waiting.set(page.current.position, { conclusion: page.current.finding, notes: page.current.notes });
-      page.current.refused = false;
-      refusal = "";
-    }
+    page.current.sheet = worksheet.read();
+    waiting.delete(page.current.position);
+    waiting.set(page.current.position, { conclusion: page.current.finding, notes: page.current.notes, sheet: page.current.sheet });
+    page.current.refused = false;
+    refusal = "";
     pump();
   }
 
   function later(milliseconds) {
     unsent = true;
     page.current.notes = notes.value;
+    page.current.sheet = worksheet.read();
     clearTimeout(typing);
     typing = setTimeout(commit, milliseconds);
     tell();
@@ -75,6 +82,10 @@
     body.set("position", position);
     body.set("conclusion", what.conclusion);
     body.set("notes", what.notes ?? "");
+    for (const [component, told] of Object.entries(what.sheet ?? {})) {
+      body.set(component, told.said ?? "");
+      body.set(`${component}_notes`, told.notes ?? "");
+    }
     const response = await fetch(root.dataset.saveUrl, {
       method: "POST",
       body: new URLSearchParams(body),
@@ -128,7 +139,7 @@
   document.addEventListener("visibilitychange", () => document.hidden && commit());
   window.addEventListener("beforeunload", (event) => {
     commit();
-    if (unsaved() || items.some((item) => !item.finding && item.notes.trim() && item.notes !== item.element.dataset.notes)) event.preventDefault();
+    if (unsaved()) event.preventDefault();
   });
 
   function conclude(value) {
@@ -140,6 +151,7 @@
     mark(page.current);
     say(`Candidate ${page.current.position}: ${labelOf(value)}`);
     later(120);
+    if (lacksWorksheet(page.current)) worksheet.open();
   }
 
   for (const radio of radios) {
@@ -192,7 +204,7 @@
     if (concludeForm.dataset.sure) return;
     event.preventDefault();
     commit();
-    if (items.some((item) => !item.finding)) return nextOpen();
+    if (items.some((item) => !item.finding || lacksWorksheet(item))) return nextOpen();
     const dialog = question("conclude");
     $("[data-summary]", dialog).textContent = `${radios
       .map((radio) => [labelOf(radio.value), items.filter((item) => item.finding === radio.value).length])
@@ -211,5 +223,5 @@
     concludeForm.requestSubmit();
   });
 
-  return { mark, tell, commit, conclude };
+  return { mark, tell, commit, conclude, lacksWorksheet, changed: () => later(800) };
 };

@@ -1,5 +1,6 @@
-// The comparison screen: template reviews_compare_stage.html, styles compare.css. Three plain scripts, in this order:
+// The comparison screen: template reviews_compare_stage.html, styles compare.css. Four plain scripts, in this order:
 //   compare-view.js       the view of the two photographs
+//   compare-worksheet.js  the worksheet behind a positive conclusion
 //   compare-findings.js   saving and marking what the examiner concludes
 //   compare.js            the candidates, the keys, the start
 // The server sends this examiner's own order of candidates and nothing else about them.
@@ -8,7 +9,7 @@
 
   const root = document.querySelector("[data-compare]");
   const parts = window.mugsearchCompare;
-  if (!root || !parts?.view || !parts.findings) return; // a part that did not load leaves the page as it is without script
+  if (!root || !parts?.view || !parts.worksheet || !parts.findings) return; // a part that did not load leaves the page as it is without script
 
   const $ = (selector, within = root) => within.querySelector(selector);
   const $$ = (selector, within = root) => [...within.querySelectorAll(selector)];
@@ -34,6 +35,7 @@
     url: element.dataset.image,
     finding: element.dataset.finding || "",
     notes: element.dataset.notes || "",
+    sheet: JSON.parse(element.dataset.sheet || "{}"),
   }));
   const places = $$(".filmstrip > li").length;
   const strip = $(".filmstrip");
@@ -42,6 +44,8 @@
   const notes = $("textarea[name=notes]", form);
   const labelOf = (finding) => radios.find((radio) => radio.value === finding)?.closest("label").querySelector("[data-label]").textContent ?? "";
 
+  const focusOnView = () => candidate.view.focus();
+  const worksheet = parts.worksheet({ $, $$, say, focusOnView, changed: () => findings.changed() });
   const page = {
     root,
     $,
@@ -50,9 +54,10 @@
     form,
     radios,
     notes,
+    worksheet,
     labelOf,
     nextOpen,
-    focusOnView: () => candidate.view.focus(),
+    focusOnView,
     current: items.find((item) => item.element.hasAttribute("aria-current")) ?? items[0],
     shown: null, // the item whose photograph is on the screen, decoded; nothing is concluded on another
   };
@@ -137,6 +142,7 @@
     $("[data-place]").textContent = `Candidate ${item.position} of ${places}`;
     for (const radio of radios) radio.checked = radio.value === item.finding;
     notes.value = item.notes;
+    worksheet.write(item.sheet);
     for (const other of items) {
       const isCurrent = other === item;
       if (isCurrent) other.element.setAttribute("aria-current", "true");
@@ -167,9 +173,10 @@
   function nextOpen() {
     const from = items.indexOf(page.current);
     const after = [...items.slice(from + 1), ...items.slice(0, from + 1)];
-    const open = after.find((item) => !item.finding);
-    if (open) show(open);
-    else say("Every candidate has a finding.");
+    const open = after.find((item) => !item.finding) ?? after.find(findings.lacksWorksheet);
+    if (!open) return say("Every candidate has a finding.");
+    show(open);
+    if (open.finding) worksheet.open();
   }
 
   const findings = parts.findings(page);
@@ -220,6 +227,7 @@
     r: act["turn-90"],
     e: act["back-90"],
   };
+  keys.s = worksheet.open;
   for (const radio of radios) if (radio.dataset.key) keys[radio.dataset.key] = () => findings.conclude(radio.value);
 
   const KEYS_OFF = "mugsearch.compare.keys-off";
@@ -248,6 +256,7 @@
     }
     if (event.key === "Escape" && view.aid()) return view.setAid(view.aid());
     if (event.key.length === 1 && !keysOn.checked) return;
+    if (worksheet.key(name)) return event.preventDefault();
     const action = event.shiftKey && shifted[name] ? shifted[name] : /^Arrow/.test(name) && event.shiftKey ? null : keys[name];
     if (!action) return;
     // a held key repeats moves, never findings or questions

@@ -1,0 +1,101 @@
+// The comparison screen, the worksheet behind a positive conclusion: one component after the other, by keys or by pointer.
+// Loaded before compare.js, which starts it. Without script the worksheet is a plain part of the finding's form.
+// A worksheet is {component: {said, notes}}; what is empty is left out.
+(window.mugsearchCompare ??= {}).worksheet = (page) => {
+  "use strict";
+
+  const { $, $$, say, focusOnView, changed } = page;
+  const sheet = $("[data-worksheet]");
+  const rows = $$("[data-component]", sheet).map((element) => ({
+    element,
+    name: element.dataset.component,
+    label: $("[data-component-label]", element).textContent,
+    radios: $$("input[type=radio]", element),
+    notes: $("input[type=text]", element),
+  }));
+  const left = $("[data-worksheet-left]", sheet);
+  const SAID = { 1: "similar", 2: "different", 3: "not_visible" };
+  let current = 0;
+
+  const said = (row) => row.radios.find((radio) => radio.checked)?.value ?? "";
+  const missing = () => rows.filter((row) => !said(row)).length;
+
+  function point(index) {
+    current = Math.max(0, Math.min(rows.length - 1, index));
+    rows.forEach((row, at) => row.element.classList.toggle("is-current", at === current));
+    if (sheet.open) rows[current].element.scrollIntoView({ block: "nearest" });
+  }
+
+  function tell() {
+    const many = missing();
+    left.textContent = many === rows.length ? "not begun" : many ? `${many} left` : "complete";
+    for (const row of rows) row.element.classList.toggle("has-notes", row.notes.value !== "");
+  }
+
+  /** What the form holds. */
+  function read() {
+    const told = {};
+    for (const row of rows) {
+      const one = { ...(said(row) && { said: said(row) }), ...(row.notes.value && { notes: row.notes.value }) };
+      if (Object.keys(one).length) told[row.name] = one;
+    }
+    return told;
+  }
+
+  /** Another candidate's. */
+  function write(told) {
+    sheet.open = false;
+    for (const row of rows) {
+      for (const radio of row.radios) radio.checked = radio.value === told[row.name]?.said;
+      row.notes.value = told[row.name]?.notes ?? "";
+    }
+    point(Math.max(0, rows.findIndex((row) => !said(row))));
+    tell();
+  }
+
+  function open() {
+    sheet.open = true;
+    point(Math.max(0, rows.findIndex((row) => !said(row))));
+    say(`Worksheet, ${rows[current].label}. 1 similar, 2 different, 3 not visible.`);
+  }
+
+  function close() {
+    if (!sheet.open) return;
+    sheet.open = false;
+    focusOnView();
+  }
+
+  function choose(value) {
+    const row = rows[current];
+    row.radios.find((radio) => radio.value === value).checked = true;
+    tell();
+    changed();
+    const next = [...rows.keys()].find((at) => at > current && !said(rows[at])) ?? [...rows.keys()].find((at) => !said(rows[at]));
+    point(next ?? current);
+    say(`${row.label}: ${$(`[data-said-label=${value}]`, sheet).textContent}. ${missing() ? `Next, ${rows[current].label}.` : "The worksheet is complete."}`);
+  }
+
+  /** Whether a key was for the worksheet. */
+  function key(name) {
+    if (!sheet.open) return false;
+    if (SAID[name]) choose(SAID[name]);
+    else if (name === "ArrowDown") point(current + 1);
+    else if (name === "ArrowUp") point(current - 1);
+    else if (name === "m") rows[current].notes.focus();
+    else if (name === "Escape" || name === "s") close();
+    else return /^[4-9]$/.test(name); // grades are given with the worksheet closed
+    if (/^Arrow/.test(name)) say(`${rows[current].label}: ${said(rows[current]).replace("_", " ") || "nothing yet"}`);
+    return true;
+  }
+
+  rows.forEach((row, at) => {
+    row.element.addEventListener("focusin", () => point(at));
+    for (const radio of row.radios) radio.addEventListener("change", () => (tell(), changed()));
+    row.notes.addEventListener("input", () => (tell(), changed()));
+  });
+  tell();
+
+  const full = (told) => rows.every((row) => told[row.name]?.said);
+
+  return { read, write, open, key, full, isOpen: () => sheet.open };
+};

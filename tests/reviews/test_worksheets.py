@@ -1,0 +1,100 @@
+"""What one notes before one concludes, and the worksheet that a positive conclusion needs."""
+
+from typing import Any
+
+import pytest
+
+from mugsearch.errors import BadInput, WrongState
+from reviews import queries, services
+from reviews.models import Examination, Finding
+from tests.factories import examiner
+from tests.reviews.arrange import (
+    DIFFERENT,
+    FILLED,
+    SAME,
+    candidate,
+    claim,
+    find,
+    finished_search,
+    forget,
+    position_of,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def test_notes_and_worksheet_are_kept_before_anything_is_concluded():
+    search, user = finished_search(), examiner()
+    mine = claim(user, search)
+    services.save_finding(by=user, examination=mine, position=2, notes="ears", worksheet={"ears": {"said": "similar"}})
+
+    place = queries.sheet(mine).places[1]
+    assert (place.conclusion, place.notes, place.worksheet) == ("", "ears", {"ears": {"said": "similar"}})
+    assert (queries.sheet(mine).found, queries.with_progress(Examination.objects.all()).get().found) == (0, 0)
+    with pytest.raises(WrongState, match="3 candidates need a conclusion"):
+        services.conclude(by=user, examination=mine)
+
+
+def test_excluding_the_rest_keeps_what_was_noted_on_them():
+    search, user = finished_search(), examiner()
+    mine = claim(user, search)
+    services.save_finding(by=user, examination=mine, position=2, notes="ears")
+    assert services.exclude_remaining(by=user, examination=mine) == 3
+    place = queries.sheet(mine).places[1]
+    assert (place.conclusion, place.notes) == (DIFFERENT, "ears")
+
+
+def test_a_positive_conclusion_needs_every_component_of_its_worksheet():
+    search, user = finished_search(), examiner()
+    mine = claim(user, search)
+    find(user, mine, candidate(search), Finding.Conclusion.SAME_1)
+    services.exclude_remaining(by=user, examination=mine)
+    position = position_of(mine, candidate(search))
+    but_one = {name: told for name, told in FILLED.items() if name != "ears"}
+    services.save_finding(by=user, examination=mine, position=position, conclusion="1", worksheet=but_one)
+    with pytest.raises(WrongState, match=f"worksheet of candidate {position}"):
+        services.conclude(by=user, examination=mine)
+
+    services.save_finding(by=user, examination=mine, position=position, conclusion="0", worksheet=but_one)
+    services.conclude(by=user, examination=mine)
+
+
+def test_a_worksheet_that_is_not_sent_again_stays():
+    search, user = finished_search(), examiner()
+    mine = claim(user, search)
+    find(user, mine, candidate(search), SAME)
+    services.save_finding(by=user, examination=mine, position=position_of(mine, candidate(search)), conclusion="2")
+    assert Finding.objects.get().worksheet == FILLED
+
+
+@pytest.mark.parametrize(
+    "worksheet",
+    [
+        [],
+        "eyes",
+        {"hat": {"said": "similar"}},
+        {"eyes": "similar"},
+        {"eyes": {"said": "alike"}},
+        {"eyes": {"said": "similar", "score": 1}},
+        {"eyes": {"notes": "x" * 501}},
+        {"eyes": {"notes": "a\x00"}},
+        {"eyes": {"notes": ["a"]}},
+        {"eyes": {"said": ["similar"]}},
+    ],
+)
+def test_what_is_not_on_the_worksheet_is_refused(worksheet: Any):
+    search, user = finished_search(), examiner()
+    mine = claim(user, search)
+    with pytest.raises(BadInput):
+        services.save_finding(by=user, examination=mine, position=1, conclusion="-3", worksheet=worksheet)
+    assert not Finding.objects.exists()
+
+
+def test_a_worksheet_of_somebody_who_is_erased_holds_nobody_up():
+    search, user = finished_search(), examiner()
+    mine = claim(user, search)
+    position = position_of(mine, candidate(search))
+    services.save_finding(by=user, examination=mine, position=position, conclusion="3")
+    services.exclude_remaining(by=user, examination=mine)
+    forget(candidate(search))
+    services.conclude(by=user, examination=mine)
