@@ -30,6 +30,7 @@ NAVIGATION: list[tuple[str, str, tuple[Role, ...]]] = [
     ("Expungements", "expungements", (Role.RECORDS,)),
     ("Audit", "audit", (Role.AUDITOR,)),
     ("Users", "users", (Role.ADMINISTRATOR,)),
+    ("Policy", "policy", (Role.ADMINISTRATOR, Role.AUDITOR, Role.SUPERVISOR)),
 ]
 
 

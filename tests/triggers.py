@@ -8,6 +8,7 @@ from django.db import connection
 GUARDED = (
     "audit_entry",
     "probes_candidate",
+    "probes_policyversion",
     "probes_probe",
     "probes_repeat",
     "probes_search",

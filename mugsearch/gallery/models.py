@@ -3,9 +3,11 @@
 import uuid
 from typing import Any, ClassVar, Self, TypeVar
 
+from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Concat, Upper
 from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, Role, User
@@ -71,6 +73,12 @@ class Person(models.Model):
     date_of_birth = models.DateField(null=True, blank=True)
     # As recorded at booking, never guessed from a face.
     sex = models.CharField(max_length=1, blank=True)
+    # What people are looked up by, as one text: no word that is looked for has a blank in it.
+    told = models.GeneratedField(
+        expression=Upper(Concat("family_name", Value(" "), "given_names", Value(" "), "person_id")),
+        output_field=models.TextField(),
+        db_persist=True,
+    )
 
     objects: ClassVar = PersonQuerySet.as_manager()
 
@@ -84,6 +92,7 @@ class Person(models.Model):
             models.Index(
                 fields=["agency", "family_name", "given_names", "person_id"], include=["id"], name="people_by_name"
             ),
+            GinIndex(fields=["told"], opclasses=["gin_trgm_ops"], name="people_by_part_of_name"),
         ]
 
     def __str__(self) -> str:
@@ -115,6 +124,7 @@ class Booking(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["agency", "-booked_on", "booking_number"], include=["id"], name="bookings_by_day"),
+            GinIndex(fields=["normalised_number"], opclasses=["gin_trgm_ops"], name="bookings_by_part_of_number"),
         ]
 
     def __str__(self) -> str:

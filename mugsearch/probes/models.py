@@ -3,7 +3,7 @@
 import uuid
 from typing import ClassVar
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -94,6 +94,32 @@ class Probe(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class PolicyVersion(models.Model):
+    """A policy that was in force from `at` until the next one. The text is that of the file, byte for byte.
+
+    PostgreSQL refuses any change and deletion (migration 0007).
+    """
+
+    number = models.BigAutoField(primary_key=True)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the text.")
+    text = models.TextField()
+    reason = models.CharField(max_length=1000)
+    by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+", help_text="Empty: installed.")
+    at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-number"]
+
+    def __str__(self) -> str:
+        return f"policy {self.number}"
+
+    @staticmethod
+    def lock() -> None:
+        """Until the transaction ends nobody else adds a version."""
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE probes_policyversion IN SHARE ROW EXCLUSIVE MODE")
 
 
 class SearchQuerySet(models.QuerySet["Search"]):

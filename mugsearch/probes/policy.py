@@ -1,4 +1,8 @@
-"""The agency's policy file, read once per process and validated; its digest goes onto every probe and search."""
+"""The agency's policy: what is in force, and what a policy file has to be like.
+
+The file that MUGSEARCH_POLICY names is the policy of a new installation. From then on PostgreSQL holds what is in force
+(`PolicyVersion`), so that it changes by an administrator's act only (`policy_changes`), in all processes at once.
+"""
 
 import tomllib
 from dataclasses import dataclass
@@ -9,6 +13,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+
+from mugsearch.probes.models import PolicyVersion
+
+UNREADABLE = (UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -28,16 +36,32 @@ class Policy:
 
 
 def current() -> Policy:
-    return _read(Path(settings.MUGSEARCH_POLICY))
+    """What is in force. Before the first `migrate` has recorded it, what the file says."""
+    latest = PolicyVersion.objects.order_by("-number").values_list("digest", flat=True).first()
+    return _of(latest) if latest else read(of_installation())
 
 
-@lru_cache(maxsize=4)
-def _read(path: Path) -> Policy:
+def of_installation() -> bytes:
+    """The text of the file that MUGSEARCH_POLICY names. Raises ImproperlyConfigured."""
+    path = Path(settings.MUGSEARCH_POLICY)
     try:
         text = path.read_bytes()
-        return _validated(tomllib.loads(text.decode()), sha256(text).hexdigest())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        read(text)
+    except (OSError, *UNREADABLE) as error:
         raise ImproperlyConfigured(f"The policy file {path.name} can't be used: {error!r}") from error
+    return text
+
+
+@lru_cache(maxsize=8)
+def _of(digest: str) -> Policy:
+    version = PolicyVersion.objects.filter(digest=digest).order_by("-number")[0]
+    return read(version.text.encode())
+
+
+@lru_cache(maxsize=8)
+def read(text: bytes) -> Policy:
+    """Raises one of UNREADABLE when it is no policy file."""
+    return _validated(tomllib.loads(text.decode()), sha256(text).hexdigest())
 
 
 def _validated(raw: dict[str, Any], digest: str) -> Policy:
@@ -46,14 +70,14 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
         list_size=int(raw["list_size"]),
         positive_rating=int(raw.get("positive_rating", 2)),
         claim_hours=int(raw.get("claim_hours", 24)),
-        offences=dict(raw["offences"]),
-        legal_bases=dict(raw["legal_bases"]),
-        sources=dict(raw["sources"]),
-        refused_sources=dict(raw["refused_sources"]),
+        offences=_labels(raw, "offences"),
+        legal_bases=_labels(raw, "legal_bases"),
+        sources=_labels(raw, "sources"),
+        refused_sources=_labels(raw, "refused_sources"),
         attestation=str(raw["attestation"]["text"]),
         digest=digest,
     )
-    # Two is what the database's rules for a lead are written for; another number is a later step.
+    # Two is what the rules of reviews.decision and of the database are written for.
     if policy.examiners != 2:
         raise ValueError("examiners has to be 2")
     if not 2 <= policy.list_size <= 50:
@@ -62,6 +86,14 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
         raise ValueError("positive_rating has to be between 1 and 3")
     if not 1 <= policy.claim_hours <= 168:
         raise ValueError("claim_hours has to be between 1 and 168")
-    if not (policy.offences and policy.legal_bases and policy.sources and policy.attestation):
+    if not (policy.offences and policy.legal_bases and policy.sources and policy.attestation.strip()):
         raise ValueError("offences, legal_bases, sources and the attestation can't be empty")
     return policy
+
+
+def _labels(raw: dict[str, Any], name: str) -> dict[str, str]:
+    given = dict(raw[name])
+    for code, label in given.items():
+        if not (isinstance(label, str) and label.strip() and len(code) <= 40):  # a probe keeps 40 characters of a code
+            raise ValueError(f"in {name} every code has up to 40 characters and a label: {code!r}")
+    return given

@@ -1,11 +1,15 @@
 from django.urls import path
 
-from mugsearch.probes import views
+from mugsearch.probes import policy_views, views
 
 urlpatterns = [
     path("probes/new", views.new_probe, name="new_probe"),
     path("probes/<uuid:probe_id>", views.probe, name="probe"),
     path("probes/<uuid:probe_id>/image.jpg", views.probe_image, name="probe_image"),
     path("probes/<uuid:probe_id>/search", views.start_search, name="start_search"),
+    path("policy", policy_views.in_force, name="policy"),
+    path("policy/effects", policy_views.propose, name="propose_policy"),
+    path("policy/change", policy_views.change, name="change_policy"),
+    path("policy/<int:number>.toml", policy_views.download, name="download_policy"),
     path("cases/<uuid:case_id>/share", views.share_case, name="share_case"),
 ]

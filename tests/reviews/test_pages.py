@@ -319,7 +319,7 @@ def test_the_same_way_through_the_api(api: Page):
         assert saved.json()["found"] == 1
         assert client.post(f"{at}/findings", said).json()["candidates"][position - 1]["worksheet"] == FILLED
         refused = client.post(f"{at}/findings", said | {"worksheet": {"hat": {}}}, format="json")
-        assert (refused.status_code, "E3149" in refused.text) == (400, True)
+        assert (refused.status_code, "E3149" in refused.text) == (422, True)
         assert client.post(f"{at}/conclude").status_code == 409
         assert client.post(f"{at}/exclude-remaining").json()["found"] == 3
         assert client.post(f"{at}/conclude").json()["state"] == "concluded"
