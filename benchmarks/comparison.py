@@ -110,7 +110,7 @@ def browsed(address: str, username: str, look: float, chromium: str) -> dict[str
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, bypass_csp=True)
         page.goto(address)
         page.fill("input[name=username]", username)
         page.fill("input[name=password]", PASSPHRASE)

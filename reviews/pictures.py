@@ -4,6 +4,8 @@ What leaves here is a fresh JPEG: its name, its address and its headers hold no 
 booking.
 """
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -15,14 +17,15 @@ from mugsearch.accounts.models import Role, User
 from mugsearch.accounts.services import require
 from mugsearch.audit import services as audit
 from mugsearch.engine import images
-from mugsearch.errors import BadInput, NotAllowed, WrongState
+from mugsearch.errors import BadInput, NotAllowed, Unavailable, WrongState
 from mugsearch.gallery.models import Photo
+from mugsearch.probes.models import Search
 from mugsearch.vault import services as vault
 from reviews.models import Examination, Lead
 from reviews.order import candidate_at
 from reviews.services import ENDED, require_fit
 
-FULL = 4096  # pixels of the longer side; nothing is enlarged
+FULL = 8192  # pixels of the longer side: a photograph of 33 MP is sent as it is, so that it is sharp at any zoom
 THUMB = 240
 PROBE_THUMB = 640
 
@@ -31,8 +34,7 @@ def probe_examined(*, by: User, examination: Examination, thumb: bool = False) -
     """The original, upright and whole, never an edited one (RULES 6); as a thumbnail at most 640 pixels."""
     with audit.act("probe.viewed", by=by, obj=examination.search.probe, thumb=thumb, **_under(examination)):
         _require_open_to(by, examination)
-        pixels = _read(examination.search.probe_id, examination.search.probe_id)
-        return _jpeg(pixels, PROBE_THUMB if thumb else FULL)
+        return _probe(examination.search.probe_id, thumb=thumb)
 
 
 def candidate_examined(*, by: User, examination: Examination, position: int, thumb: bool) -> bytes:
@@ -47,10 +49,19 @@ def candidate_examined(*, by: User, examination: Examination, position: int, thu
         return _photo(candidate.photo, thumb=thumb, alone=True)
 
 
+def prepare(search: Search) -> None:
+    """Make what an examiner of this search will look at, so that nobody waits for it."""
+    for thumb in (True, False):
+        _probe(search.probe_id, thumb=thumb)
+        for candidate in search.candidates.select_related("photo").order_by("?"):  # nobody's first is made last
+            with suppress(Http404):
+                _photo(candidate.photo, thumb=thumb, alone=True)
+
+
 def probe_of_lead(*, by: User, lead: Lead) -> bytes:
     with audit.act("probe.viewed", by=by, obj=lead.search.probe, **_about(lead)):
         require(by, Role.INVESTIGATOR)
-        return _jpeg(_read(lead.search.probe_id, lead.search.probe_id), FULL)
+        return _probe(lead.search.probe_id, thumb=False)
 
 
 def candidate_of_lead(*, by: User, lead: Lead) -> bytes:
@@ -87,22 +98,47 @@ def _require_open_to(by: User, examination: Examination) -> None:
         require_fit(by, examination.search)
 
 
+def _probe(probe: UUID, *, thumb: bool) -> bytes:
+    side = PROBE_THUMB if thumb else FULL
+    return _made_once(probe, probe, thumb, lambda pixels: _jpeg(pixels, side))
+
+
 def _photo(photo: Photo | None, *, thumb: bool, alone: bool = False) -> bytes:
     """`alone`: of a photograph with several faces only the enrolled one, so that nobody compares the wrong person."""
     if photo is None:
         raise Http404
-    pixels = _read(photo.booking_id, photo.pk)
-    if photo.face and (thumb or (alone and len(photo.faces) > 1)):
-        x, y, width, height = photo.face["box"]
-        pixels = images.crop(pixels, (x, y, width, height), 0.5)
-    return _jpeg(pixels, THUMB if thumb else FULL)
+    box = photo.face["box"] if photo.face and (thumb or (alone and len(photo.faces) > 1)) else None
+
+    def drawn(pixels: NDArray[np.uint8]) -> bytes:
+        return _jpeg(images.crop(pixels, box, 0.5) if box else pixels, THUMB if thumb else FULL)
+
+    if not (thumb or alone) and len(photo.faces) > 1:  # of these the full view is the face alone
+        return drawn(_read(photo.booking_id, photo.pk))
+    return _made_once(photo.booking_id, photo.pk, thumb, drawn)
+
+
+def _made_once(owner: UUID, name: UUID, thumb: bool, draw: Callable[[NDArray[np.uint8]], bytes]) -> bytes:
+    """Decoding a large photograph takes a second, so the view of it is kept, sealed like the photograph itself."""
+    kind = "thumb" if thumb else "full"
+    try:
+        if (kept := vault.read_view(owner, name, kind)) is not None:
+            return kept
+        made = draw(_read(owner, name))
+        with suppress(Unavailable):  # a full disk: it is made again the next time
+            vault.store_view(owner, name, kind, made)
+        if not vault.has_key(owner):  # expunged meanwhile: the files may have been removed before this one was there
+            vault.remove_file(name)
+            raise Http404
+    except vault.KeyDestroyed as error:
+        raise Http404 from error  # expunged between two requests of one page
+    return made
 
 
 def _read(owner: UUID, name: UUID) -> NDArray[np.uint8]:
     try:
         return images.read_png(vault.read_file(owner, name))
     except vault.KeyDestroyed as error:
-        raise Http404 from error  # expunged between two requests of one page
+        raise Http404 from error
 
 
 def _jpeg(pixels: NDArray[np.uint8], side: int) -> bytes:

@@ -2,7 +2,14 @@
 
 from celery import shared_task
 
-from reviews import services
+from mugsearch.probes.models import Search
+from reviews import pictures, services
+
+
+@shared_task
+def prepare_views(search_id: str) -> None:
+    """Sent when a search is done (probes.working). When it is lost, the views are made as they are looked at."""
+    pictures.prepare(Search.objects.get(pk=search_id))
 
 
 @shared_task

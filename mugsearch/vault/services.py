@@ -8,6 +8,7 @@ unreadable, in every copy and backup.
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -19,6 +20,7 @@ from mugsearch.errors import Unavailable
 from mugsearch.vault.keys import NONCE, KeyDestroyed, KeyStore
 
 __all__ = [
+    "VIEWS",
     "KeyDestroyed",
     "create_key",
     "destroy_key",
@@ -27,12 +29,16 @@ __all__ = [
     "has_key",
     "keys",
     "read_file",
+    "read_view",
     "remove_file",
     "seal",
     "store_file",
+    "store_view",
     "unseal",
     "unseal_into",
 ]
+
+VIEWS: Final = ("full", "thumb")  # of a stored picture, made from it and sealed like it
 
 
 @lru_cache(maxsize=4)
@@ -91,20 +97,37 @@ def read_file(owner: UUID, name: UUID) -> bytes:
     return unseal(owner, str(name), sealed)
 
 
+def store_view(owner: UUID, name: UUID, kind: str, data: bytes) -> None:
+    """Beside the file `name`: the picture of it that people look at, one of VIEWS. It goes when the file goes."""
+    write(_path(name).with_suffix(f".{kind}"), seal(owner, f"{name}.{kind}", data))
+
+
+def read_view(owner: UUID, name: UUID, kind: str) -> bytes | None:
+    """None where it hasn't been made yet."""
+    try:
+        sealed = _path(name).with_suffix(f".{kind}").read_bytes()
+    except FileNotFoundError:
+        return None
+    return unseal(owner, f"{name}.{kind}", sealed)
+
+
 def remove_file(name: UUID) -> None:
-    """Overwritten, then unlinked; durable when it returns. Doing it twice is no error: a purge may resume."""
-    path = _path(name)
-    shred(path)
-    if path.parent.exists():
-        fsync_folder(path.parent)
+    """With its views. Overwritten, then unlinked; durable when it returns. Doing it twice is no error: a purge may
+    resume."""
+    for path in _with_views(name):
+        shred(path)
+    folder = _path(name).parent
+    if folder.exists():
+        fsync_folder(folder)
 
 
 def has_file(name: UUID) -> bool:
-    return _path(name).exists()
+    """Or a view of it."""
+    return any(path.exists() for path in _with_views(name))
 
 
 def files() -> list[tuple[UUID, float]]:
-    """(name, time of writing) of every stored file, for the nightly look for files that no row speaks of."""
+    """(name, time of writing) of every stored file and view, for the nightly look for files that no row speaks of."""
     return _written(settings.VAULT_FILES)
 
 
@@ -114,8 +137,12 @@ def keys() -> list[tuple[UUID, float]]:
 
 
 def _written(folder: Path) -> list[tuple[UUID, float]]:
-    found = Path(folder).glob("??/*")
-    return [(UUID(path.name), path.stat().st_mtime) for path in found if "." not in path.name]
+    found: dict[UUID, float] = {}
+    for path in Path(folder).glob("??/*"):
+        if path.suffix.lstrip(".") in ("", *VIEWS):
+            name = UUID(path.stem)
+            found[name] = max(path.stat().st_mtime, found.get(name, 0.0))
+    return list(found.items())
 
 
 def remove_unfinished(before: float) -> int:
@@ -125,6 +152,11 @@ def remove_unfinished(before: float) -> int:
     for path in left:
         shred(path)
     return len(left)
+
+
+def _with_views(name: UUID) -> list[Path]:
+    path = _path(name)
+    return [path, *(path.with_suffix(f".{kind}") for kind in VIEWS)]
 
 
 def _path(name: UUID) -> Path:

@@ -3,7 +3,7 @@
 import datetime
 from typing import Any
 from unittest.mock import patch
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.utils import timezone
@@ -29,7 +29,7 @@ class Life(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        agency = AgencyFactory()
+        agency = AgencyFactory(code=uuid4().hex[:12])
         self.people = [examiner(agency=agency) for _ in PEOPLE]
         self.searches = [
             finished_search(len(CANDIDATES), probe__case__agency=agency, positive_rating=POSITIVE) for _ in SEARCHES

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.http import Http404
 from django.utils import timezone
 
 from mugsearch.accounts.models import ExaminerCertificate, Role, User
@@ -14,7 +15,8 @@ from mugsearch.audit.models import Entry
 from mugsearch.errors import BadInput, MugsearchError, NotAllowed, WrongState
 from mugsearch.probes import services as probes
 from mugsearch.probes.models import Search
-from reviews import pictures, queries, services
+from mugsearch.vault import services as vault
+from reviews import pictures, queries, services, tasks
 from reviews.models import Examination, Finding, Lead
 from reviews.order import in_order
 from tests.factories import AgencyFactory, UserFactory, examiner, investigator
@@ -28,6 +30,7 @@ from tests.reviews.arrange import (
     finished_search,
     forget,
     position_of,
+    store_images,
 )
 
 pytestmark = pytest.mark.django_db
@@ -425,3 +428,34 @@ def test_two_last_conclusions_at_the_same_moment_make_one_lead():
 
     assert at_once([conclude(person) for person in people]) == [None, None]
     assert Lead.objects.count() == 1
+
+
+# --- photographs ----------------------------------------------------------------------------------------
+
+
+def test_what_an_examiner_looks_at_is_made_before_and_once(monkeypatch: pytest.MonkeyPatch):
+    search, user = finished_search(candidates=2), examiner()
+    store_images(search)
+    tasks.prepare_views(str(search.pk))
+    mine = claim(user, search)
+    monkeypatch.setattr(pictures.images, "read_png", None)  # nothing is decoded any more
+    for thumb in (True, False):
+        assert pictures.probe_examined(by=user, examination=mine, thumb=thumb)[:2] == b"\xff\xd8"
+        assert pictures.candidate_examined(by=user, examination=mine, position=1, thumb=thumb)[:2] == b"\xff\xd8"
+
+
+def test_a_view_that_is_made_while_its_booking_is_expunged_is_not_left_behind(monkeypatch: pytest.MonkeyPatch):
+    search, user = finished_search(candidates=1), examiner()
+    store_images(search)
+    mine, photo = claim(user, search), candidate(search).photo
+    assert photo
+    write = vault.store_view
+
+    def expunged_before_it_is_written(*arguments: Any) -> None:
+        write(*arguments)
+        vault.destroy_key(photo.booking_id)  # and the files were removed just before
+
+    monkeypatch.setattr(vault, "store_view", expunged_before_it_is_written)
+    with pytest.raises(Http404):
+        pictures.candidate_examined(by=user, examination=mine, position=1, thumb=True)
+    assert not vault.has_file(photo.pk)
