@@ -1,6 +1,8 @@
-"""The main job in a real browser: import, search, two examinations, lead, expungement, and a search that finds nothing.
+"""The main job in a real browser: import, search, examinations by keyboard, the third where two disagree, lead,
+expungement, and a search that finds nothing.
 
-Every page on the way is checked for errors on its console, which a Content Security Policy violation is, too.
+Every page on the way is checked for errors on its console, which a Content Security Policy violation is, too, and
+those of the examination and of what comes of it by axe.
 """
 
 import re
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.test.utils import override_settings
 
 from mugsearch.accounts.models import User
@@ -78,11 +81,30 @@ def submit_search(page: Any, case: str, image: Path) -> None:
     page.get_by_text("for examination").wait_for()
 
 
+def require_accessible(page: Any) -> None:
+    found = Axe().run(page)
+    assert not found.violations_count, found.generate_report()
+
+
+def press_on(page: Any, role: str, name: str) -> None:
+    """Reach it with Tab, as somebody without a pointer does, and press Enter."""
+    wanted = page.get_by_role(role, name=name)
+    wanted.wait_for()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("one => one === document.activeElement"):
+            return page.keyboard.press("Enter")
+    raise AssertionError(f"no way to {name} by keyboard")
+
+
 def examine(page: Any, user: User, person: str | None) -> None:
-    """By keyboard: S on the candidate that is `person` (known to the test only), X for all others, C."""
+    """By keyboard alone: +3 and a worksheet on the candidate that is `person` (known to the test only), X for all
+    others, C."""
     page.goto("/reviews/")
-    page.get_by_role("button", name="Examine the next search").click()
+    require_accessible(page)
+    press_on(page, "button", "Examine the next search")
     page.locator("[data-compare].is-live").wait_for()
+    require_accessible(page)
     html = page.content()
     examination = Examination.objects.get(examiner=user, state=Examination.State.CLAIMED)
     order = in_order(examination)
@@ -96,19 +118,23 @@ def examine(page: Any, user: User, person: str | None) -> None:
             while not page.locator("input[name=conclusion][value='3']").is_checked():
                 page.keyboard.press("7")
                 page.wait_for_timeout(100)
-            for _ in COMPONENTS:  # the worksheet opened by itself
+            require_accessible(page)  # the worksheet has opened by itself
+            for _ in COMPONENTS:
                 page.keyboard.press("1")
             page.keyboard.press("Escape")
             page.get_by_text("Saved", exact=True).first.wait_for()
     page.keyboard.press("x")
-    page.locator("dialog[open] [data-yes]").click()
+    press_on(page, "button", "Exclude them")
     page.get_by_text(f"{len(order)} of {len(order)} concluded").wait_for()
     page.keyboard.press("c")
-    page.locator("dialog[open] [data-yes]").click()
+    require_accessible(page)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"/reviews/"))
     page.locator("[data-compare]").wait_for(state="detached")
     examination.refresh_from_db()
     assert examination.state == Examination.State.CONCLUDED
+    require_accessible(page)
 
 
 def test_the_main_job_in_a_browser(desk, workers, mugshots, tmp_path):
@@ -118,7 +144,7 @@ def test_the_main_job_in_a_browser(desk, workers, mugshots, tmp_path):
         factories.clerk(),
         factories.auditor(),
     )
-    first, second = factories.examiner(), factories.examiner()
+    first, second, third = factories.examiner(), factories.examiner(), factories.examiner()
     (tmp_path / "manifest.csv").write_bytes(mugshots.manifest)
     (tmp_path / "photos.zip").write_bytes(mugshots.archive)
 
@@ -138,11 +164,18 @@ def test_the_main_job_in_a_browser(desk, workers, mugshots, tmp_path):
     assert "1 of 2 has concluded" in detective.content()
     assert not Lead.objects.exists()
 
-    examine(desk(second), second, mugshots.person)
+    examine(desk(second), second, None)
+    detective.reload()
+    assert "2 of 3 have concluded" in detective.content()
+    assert not Lead.objects.exists()
+
+    examine(desk(third), third, mugshots.person)
     detective.reload()
     detective.get_by_role("link", name="Open the lead").click()
     detective.get_by_text("not probable cause").wait_for()
     assert mugshots.person in detective.content()
+    assert detective.get_by_text("Does not confirm").count() == 1
+    require_accessible(detective)
 
     records.goto("/expungements/new")
     records.get_by_label("Booking number").fill(mugshots.booking)

@@ -197,7 +197,7 @@ def test_when_all_have_concluded_i_learn_ranks_scores_and_what_the_others_found_
     told = {one["told"]["rank"]: one["told"] for one in as_json.json()["candidates"]}
     assert told[1] == {"rank": 1, "score": 0.87654, "others": [SAME.label], "rating": 2.5}
     assert told[3] == {"rank": 3, "score": 0.65432, "others": [DIFFERENT.label], "rating": -3}
-    for shown in ("0.877", SAME.label, "+2.5", "Examination over"):
+    for shown in ("0.877", SAME.label, "+2.5", ">−3<", "Examination over"):
         assert shown in as_page.text
     may_be_told = {"0.877", "0.765", "0.654", "cosine", "rank"}
     for response in (as_json, as_page, queue):
