@@ -32,6 +32,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("reviews.api_urls")),
     path("", include("mugsearch.retention.api_urls")),
     path("", include("mugsearch.auditing.api_urls")),
+    path("", include("mugsearch.disclosure.api_urls")),
     path("schema/", SpectacularAPIView.as_view(), name="api_schema"),
     path("docs/", _docs, name="api_docs"),
 ]

@@ -32,6 +32,8 @@ def secret(name: str) -> str:
 SECRET_KEY = secret("SECRET_KEY")
 # 32 bytes as 64 hex digits: wraps every data key and keys the digests of purged bookings.
 MUGSEARCH_MASTER_KEY = secret("MUGSEARCH_MASTER_KEY")
+# 32 bytes as 64 hex digits: the Ed25519 key that signs disclosure bundles.
+MUGSEARCH_SIGNING_KEY = secret("MUGSEARCH_SIGNING_KEY")
 
 DEBUG = False
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
@@ -78,6 +80,7 @@ INSTALLED_APPS = [
     "reviews",
     "mugsearch.retention",
     "mugsearch.auditing",
+    "mugsearch.disclosure",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -14,5 +14,6 @@ urlpatterns = [
     path("reviews/", include("reviews.urls")),
     path("expungements/", include("mugsearch.retention.urls")),
     path("audit/", include("mugsearch.auditing.urls")),
+    path("disclosure/", include("mugsearch.disclosure.urls")),
     path("api/v1/", include("mugsearch.api")),
 ]

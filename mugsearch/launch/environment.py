@@ -15,6 +15,14 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 _LINKED_AT_ONCE = {"LD_BIND_NOW": "1"}
 
 
+#: Setting -> name of the file under ``var/secrets`` that is made where the setting is missing.
+_SECRETS = {
+    "SECRET_KEY": "secret_key",
+    "MUGSEARCH_MASTER_KEY": "master_key",
+    "MUGSEARCH_SIGNING_KEY": "signing_key",
+}
+
+
 def given(name: str) -> bool:
     """Whether a setting is in the environment, as itself or as a path in ``NAME_FILE``."""
     return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
@@ -40,9 +48,9 @@ def for_children(places: Places, *, database_url: Callable[[], str], plain_http:
         lacking["MUGSEARCH_BROKER_DIR"] = str(
             _broker_folders(Path(os.environ.get("MUGSEARCH_BROKER_DIR") or places.broker))
         )
-    if not (given("SECRET_KEY") and given("MUGSEARCH_MASTER_KEY")):
+    if not all(map(given, _SECRETS)):
         keys = ensure_keys(places)
-        for name, key in (("SECRET_KEY", "secret_key"), ("MUGSEARCH_MASTER_KEY", "master_key")):
+        for name, key in _SECRETS.items():
             if not given(name):
                 # The path, not the secret: an environment is shown by ps and written into crash reports.
                 lacking[f"{name}_FILE"] = str(keys[key])

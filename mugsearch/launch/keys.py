@@ -1,4 +1,4 @@
-"""The two secrets of an embedded installation, made once and never again.
+"""The three secrets of an embedded installation, made once and never again.
 
 Losing the master key loses every image it protects, so an existing file is never touched: not even an empty or
 damaged one, which a person has to look at.
@@ -12,12 +12,12 @@ from mugsearch.durable import fsync_folder
 from mugsearch.launch import CannotStart
 from mugsearch.launch.places import Places, owned
 
-NAMES = ("secret_key", "master_key")
+NAMES = ("secret_key", "master_key", "signing_key")
 _BYTES = 32
 
 
 def ensure_keys(places: Places) -> dict[str, Path]:
-    """The paths of ``secret_key`` and ``master_key`` (64 hexadecimal digits each), made where missing."""
+    """The path of each of ``NAMES`` (64 hexadecimal digits), made where missing."""
     with owned(places.secrets):
         return {name: _ensure(places.secrets / name) for name in NAMES}
 
@@ -26,7 +26,8 @@ def _ensure(path: Path) -> Path:
     if not path.exists():
         _write_once(path, secrets.token_hex(_BYTES))
     if len(path.read_text().strip()) < 2 * _BYTES:
-        raise CannotStart(f"{path} is damaged. Restore it from a backup: without it the stored images stay unreadable.")
+        loss = "the stored images stay unreadable" if path.name == "master_key" else "others must be told of a new one"
+        raise CannotStart(f"{path} is damaged. Restore it from a backup: without it {loss}.")
     return path
 
 

@@ -16,7 +16,7 @@ print([name for name in ("numkong", "faiss", "cv2", "onnxruntime", "insightface"
 
 
 def test_a_web_process_loads_no_model_runtime_and_no_index() -> None:
-    environ = {**os.environ, "SECRET_KEY": "x", "MUGSEARCH_MASTER_KEY": "0" * 64}
+    environ = {**os.environ, "SECRET_KEY": "x", "MUGSEARCH_MASTER_KEY": "0" * 64, "MUGSEARCH_SIGNING_KEY": "0" * 64}
     found = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env=environ,

@@ -8,7 +8,7 @@ import pytest
 from mugsearch.launch import environment
 from mugsearch.launch.places import Places
 
-NAMES = ("DATABASE_URL", "CELERY_BROKER_URL", "SECRET_KEY", "MUGSEARCH_MASTER_KEY")
+NAMES = ("DATABASE_URL", "CELERY_BROKER_URL", "SECRET_KEY", "MUGSEARCH_MASTER_KEY", "MUGSEARCH_SIGNING_KEY")
 OTHERS = ("MUGSEARCH_VAR", "MUGSEARCH_BROKER_DIR", "MUGSEARCH_INSECURE_HTTP")
 
 
@@ -36,6 +36,7 @@ def test_without_any_setting_everything_is_embedded(places: Places) -> None:
     assert Path(environ["MUGSEARCH_BROKER_DIR"]).is_relative_to(places.var)
     assert Path(environ["SECRET_KEY_FILE"]).read_text()
     assert Path(environ["MUGSEARCH_MASTER_KEY_FILE"]).read_text()
+    assert Path(environ["MUGSEARCH_SIGNING_KEY_FILE"]).read_text()
     assert environ["MUGSEARCH_INSECURE_HTTP"] == "1"
 
 
@@ -52,6 +53,7 @@ def test_a_database_of_ones_own_starts_no_embedded_server(
 def test_secrets_of_ones_own_leave_none_on_the_disk(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "mine")
     monkeypatch.setenv("MUGSEARCH_MASTER_KEY_FILE", "/elsewhere")
+    monkeypatch.setenv("MUGSEARCH_SIGNING_KEY_FILE", "/elsewhere")
     environ = environment.for_children(places, database_url=started(), plain_http=False)
     assert environ["SECRET_KEY"] == "mine"
     assert "SECRET_KEY_FILE" not in environ

@@ -1,0 +1,38 @@
+"""How the printable page writes what bundle.json holds."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+
+from reviews.worksheet import Worksheet, rows
+
+register = template.Library()
+
+
+@register.filter
+def moment(iso: str | None) -> str:
+    """A time of bundle.json as people read it, in UTC to the second."""
+    return f"{datetime.fromisoformat(iso).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if iso else "–"
+
+
+@register.filter
+def image_of(printed: dict[str, str], file: str) -> str:
+    """The data: address under which the reduced image of a file is on the page."""
+    return printed[file]
+
+
+@register.filter
+def components(worksheet: Worksheet) -> list[tuple[str, str, str]]:
+    return rows(worksheet)
+
+
+@register.filter
+def cosine(score: float | None) -> str:
+    return "–" if score is None else f"{score:.6f}"
+
+
+@register.filter
+def one_line(details: dict[str, Any]) -> str:
+    return json.dumps(details, ensure_ascii=False, sort_keys=True) if details else ""

@@ -1,0 +1,357 @@
+"""What a bundle holds, whom it is given to and when, and what of it is recorded."""
+
+import json
+import re
+from collections.abc import Callable
+from hashlib import sha256
+from io import BytesIO
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from PIL import Image
+from rest_framework.test import APIClient
+
+from mugsearch.accounts.models import Agency, Role, RoleGrant, User
+from mugsearch.audit.models import Entry
+from mugsearch.disclosure import queries, services, signing
+from mugsearch.disclosure.content import of_search
+from mugsearch.errors import NotAllowed, Unavailable, WrongState
+from mugsearch.probes.models import Search
+from mugsearch.vault import services as vault
+from reviews.models import Lead
+from reviews.notice import TEXT, TITLE
+from tests.disclosure.arrange import bundle_of, content_of, examined, files_of, searched, supervisor, with_lead
+from tests.factories import (
+    AgencyFactory,
+    CandidateFactory,
+    SearchFactory,
+    UserFactory,
+    administrator,
+    auditor,
+    clerk,
+    examiner,
+    investigator,
+)
+from tests.reviews.arrange import candidate, examine, forget
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Page = Callable[[User], Client]
+Api = Callable[[User], APIClient]
+
+
+def test_the_bundle_holds_the_probe_the_candidates_and_what_they_are_checked_with() -> None:
+    files = files_of(bundle_of(with_lead()))
+    assert list(files) == [
+        *("probe.png", "candidates/01.png", "candidates/02.png", "candidates/03.png", "bundle.json", "bundle.html"),
+        *("schema.json", "verify_bundle.py", "read_me.txt", "audit/000001.jsonl"),
+        *("manifest.json", "head.json", "head.sig"),
+    ]
+    for listed in json.loads(files["manifest.json"])["files"]:
+        data = files[listed["name"]]
+        assert (listed["sha256"], listed["size"]) == (sha256(data).hexdigest(), len(data))
+
+
+def test_images_are_there_pixel_by_pixel_as_they_are_stored() -> None:
+    search = with_lead()
+    bundle = bundle_of(search)
+    files, content = files_of(bundle), content_of(bundle)
+    photo = candidate(search, 2).photo
+    assert files["candidates/02.png"] == vault.read_file(photo.booking_id, photo.pk)
+    assert np.asarray(Image.open(BytesIO(files["probe.png"]))).shape == (320, 240, 3)
+    said = content["candidates"][1]["photograph"]["image"]
+    assert said == {
+        "file": "candidates/02.png",
+        "sha256": sha256(files[said["file"]]).hexdigest(),
+        "size": said["size"],
+    }
+
+
+def test_the_content_says_what_was_searched_how_by_whom_and_what_was_concluded() -> None:
+    search = with_lead()
+    content = content_of(bundle_of(search))
+    assert content["made"]["system"].startswith("mugsearch ")
+    assert content["search"]["id"] == str(search.pk)
+    assert content["search"]["encoder"]["digest"] == "f" * 64
+    assert content["search"]["gallery"] == {"generation": 1, "size": 100}
+    assert content["search"]["proof"] == {"scanned": 100, "rescored": 100, "ceiling": None, "depth": 100}
+    assert content["search"]["policy_digest"] == search.policy_digest
+    assert [(one["rank"], one["score"]) for one in content["candidates"]] == [(1, 0.89), (2, 0.88), (3, 0.87)]
+    assert [one["examiner"]["name"] for one in content["examinations"]] == ["Eve First", "Ed Second"]
+    positive = content["examinations"][0]["findings"][0]
+    assert (positive["rating"], positive["notes"], len(positive["worksheet"])) == (3, "The left ear", 15)
+    assert content["candidates"][0]["is_lead"]
+    assert content["decision"]["outcome"] == "confirmed"
+    assert content["lead"]["notice"].startswith(TITLE)
+    assert content["notice"] == content["lead"]["notice"]
+
+
+def test_the_content_is_as_the_published_schema_says() -> None:
+    search = with_lead()
+    others = searched(probe=search.probe, face=0)
+    forget(candidate(search, 3))
+    for one in (search, SearchFactory(probe=others.probe)):
+        files = files_of(bundle_of(one))
+        schema = json.loads(files["schema.json"])
+        jsonschema.Draft202012Validator.check_schema(schema)
+        jsonschema.Draft202012Validator(schema).validate(json.loads(files["bundle.json"]))
+
+
+def test_the_schema_refuses_a_tombstone_with_a_name_or_a_score() -> None:
+    search = with_lead()
+    forget(candidate(search, 3))
+    files = files_of(bundle_of(search))
+    content = json.loads(files["bundle.json"])
+    content["candidates"][2]["score"] = 0.5
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(json.loads(files["schema.json"])).validate(content)
+
+
+def test_the_printable_page_needs_nothing_from_outside_and_runs_nothing() -> None:
+    page = files_of(bundle_of(with_lead()))["bundle.html"].decode()
+    assert "<script" not in page
+    assert all(address.startswith("data:image/jpeg;base64,") for address in re.findall(r'src="([^"]*)"', page))
+    assert not re.findall(r"https?://|url\(|@import|<link|<iframe|\son\w+=", page)
+    assert page.count(TEXT) == 2
+    assert "Eve First" in page
+
+
+def test_the_notice_is_there_only_where_there_is_a_lead() -> None:
+    search = searched()
+    examined(search, same=())
+    files = files_of(bundle_of(search))
+    content = json.loads(files["bundle.json"])
+    assert (content["lead"], content["notice"], content["decision"]["outcome"]) == (None, None, "nobody")
+    assert TITLE not in files["bundle.html"].decode()
+
+
+def test_what_people_typed_can_not_become_part_of_the_page() -> None:
+    search = searched(probe__source_detail="<script>alert(1)</script>")
+    examined(search, notes="<img src=https://elsewhere.example/x>")
+    page = files_of(bundle_of(search))["bundle.html"].decode()
+    assert "<script" not in page
+    assert "<img src=h" not in page
+
+
+def test_whoever_was_expunged_is_an_empty_place() -> None:
+    search = with_lead()
+    erased = candidate(search, 1)
+    photo, person = erased.photo, erased.person
+    person.family_name = "Zzerased"
+    person.save()
+    forget(erased)
+    Lead.objects.filter(search=search).update(withdrawn_at=search.finished_at)
+    bundle = bundle_of(search)
+    files = files_of(bundle)
+    place = content_of(bundle)["candidates"][0]
+    assert place["expunged"]
+    assert not {"score", "person", "photograph", "booking", "other_photographs"} & set(place)
+    assert [said["rating"] for said in place["conclusions"]] == [3, 3]  # what was concluded stays
+    assert "candidates/01.png" not in files
+    for secret in (
+        "Zzerased",
+        str(photo.pk),
+        str(person.pk),
+        str(photo.booking_id),
+        photo.sha256,
+        "0.89",
+        "The left ear",
+    ):
+        assert secret.encode() not in bundle
+
+
+def test_somebody_erased_while_the_bundle_is_sent_leaves_a_zip_that_does_not_open() -> None:
+    search = with_lead()
+    made = services.make(by=auditor(), search=search)
+    sent = [next(made.chunks)]
+    forget(candidate(search, 2))
+    with pytest.raises(WrongState, match="erased"):
+        sent += made.chunks
+    assert b"PK\x05\x06" not in b"".join(sent)
+    assert not Entry.objects.filter(act="bundle.signed").exists()
+
+
+def test_a_missing_image_is_said_before_anything_is_sent() -> None:
+    search = with_lead()
+    vault.remove_file(candidate(search, 2).photo_id)
+    with pytest.raises(Unavailable, match="missing"):
+        services.make(by=auditor(), search=search)
+
+
+def test_other_searches_of_the_image_are_there_with_ranks_but_without_names() -> None:
+    search = with_lead()
+    negative = searched(probe=search.probe)
+    examined(negative, same=())
+    waiting = searched(probe=search.probe)
+    others = {one["id"]: one for one in content_of(bundle_of(search))["other_searches"]}
+    assert others[str(negative.pk)]["result"] == "no_lead"
+    assert [place["rank"] for place in others[str(negative.pk)]["list"]] == [1, 2, 3]
+    assert "person" not in json.dumps(others)
+    assert others[str(waiting.pk)]["list"] == []
+    assert others[str(waiting.pk)]["result"] is None
+
+
+def test_entries_about_another_search_of_the_image_stay_closed() -> None:
+    from mugsearch.audit import services as audit
+
+    search = with_lead()
+    other = searched(probe=search.probe)
+    audit.record("probe.viewed", by=examiner(), obj=other.probe, case=other.probe.case_id, examination=str(other.pk))
+    entries = content_of(bundle_of(search))["audit"]["entries"]
+    assert {"search.finished", "finding.saved", "examination.concluded", "bundle.made"} <= {
+        one["act"] for one in entries
+    }
+    assert str(other.pk) not in json.dumps(entries)
+
+
+def test_what_is_not_disclosed_can_not_be_read_in_the_bundle() -> None:
+    bundle = bundle_of(with_lead())
+    assert b"Zzdetail" not in bundle
+    assert b"Zzdetail".hex().encode() not in bundle
+
+
+def test_the_same_content_gives_the_same_order_and_packaging() -> None:
+    search, by = with_lead(), auditor()
+    first, second = bundle_of(search, by), bundle_of(search, by)
+    assert list(files_of(first)) == list(files_of(second))
+    assert files_of(first)["candidates/01.png"] == files_of(second)["candidates/01.png"]
+
+
+def test_a_search_that_is_not_examined_to_the_end_has_no_bundle() -> None:
+    search = searched()
+    for person in (auditor(), supervisor()):
+        with pytest.raises(WrongState, match="not been examined to the end"):
+            services.make(by=person, search=search)
+    examine(examiner(), search, same=(1,))
+    examine(examiner(), search, same=(2,))
+    with pytest.raises(WrongState, match="to the end"):  # a third was asked for
+        services.make(by=auditor(), search=search)
+    assert Entry.objects.latest("number").details["reason"] == "wrong_state"
+    examine(examiner(), search, same=(1,))
+    content = content_of(bundle_of(search))
+    assert content["decision"]["examinations_needed"] == 3
+    assert content["decision"]["third_asked_at"]
+    assert len(content["examinations"]) == 3
+
+
+def test_a_search_that_found_nobody_has_a_bundle() -> None:
+    search = searched(0)
+    content = content_of(bundle_of(search))
+    assert (content["candidates"], content["decision"]["outcome"], content["decision"]["result"]) == (
+        [],
+        None,
+        "no_lead",
+    )
+
+
+@pytest.mark.parametrize("role", [Role.AUDITOR, Role.SUPERVISOR])
+def test_an_examiner_who_has_not_concluded_the_search_does_not_get_it(role: Role) -> None:
+    search = with_lead()
+    both = UserFactory(roles=[role, Role.EXAMINER])
+    with pytest.raises(NotAllowed, match="have not concluded"):
+        services.make(by=both, search=search)
+    assert queries.of_case(both, search.probe.case.number) == []
+
+
+def test_an_examiner_who_has_concluded_it_gets_it_unless_another_search_of_the_image_waits() -> None:
+    search = searched()
+    first, _ = examined(search)
+    RoleGrant.objects.create(user=first, role=Role.SUPERVISOR)
+    first = User.objects.get(pk=first.pk)
+    assert bundle_of(search, first)
+    searched(probe=search.probe)
+    with pytest.raises(NotAllowed):
+        services.make(by=first, search=search)
+
+
+def test_auditors_get_every_search_and_supervisors_those_of_their_agency(page: Page, api: Api) -> None:
+    search = with_lead()
+    elsewhere = AgencyFactory(code="shelbyville", name="Shelbyville Police Department")
+    for person, expected in (
+        (auditor(), 200),
+        (auditor(agency=elsewhere), 200),
+        (supervisor(), 200),
+        (supervisor(agency=elsewhere), 404),
+        (investigator(), 403),
+        (examiner(), 403),
+        (clerk(), 403),
+        (administrator(), 403),
+        (search.requested_by, 403),
+    ):
+        assert page(person).get(f"/disclosure/searches/{search.pk}").status_code == expected, person.roles
+        for answer in (
+            page(person).post(f"/disclosure/searches/{search.pk}/bundle"),
+            api(person).post(f"/api/v1/searches/{search.pk}/disclosure"),
+        ):
+            assert answer.status_code == expected, person.roles
+            if expected == 200:
+                assert answer.headers["Content-Type"] == "application/zip"
+                assert answer.headers["Cache-Control"] == "no-store"
+                assert "head.sig" in files_of(b"".join(answer.streaming_content))  # type: ignore[attr-defined]
+
+
+def test_a_supervisor_of_another_agency_is_refused_by_the_service_too() -> None:
+    search = with_lead()
+    elsewhere: Agency = AgencyFactory(code="shelbyville", name="Shelbyville Police Department")
+    with pytest.raises(NotAllowed, match="another agency"):
+        services.make(by=supervisor(agency=elsewhere), search=search)
+
+
+def test_making_a_bundle_is_recorded_twice_and_the_bundle_holds_the_first_entry() -> None:
+    search, by = with_lead(), auditor()
+    bundle = bundle_of(search, by)
+    made, signed = Entry.objects.filter(act__startswith="bundle.").order_by("number")
+    assert (made.act, made.actor, made.object_id) == ("bundle.made", by.pk, str(search.pk))
+    assert made.number in [entry["number"] for entry in content_of(bundle)["audit"]["entries"]]
+    assert signed.details["manifest"] == sha256(files_of(bundle)["manifest.json"]).hexdigest()
+    with pytest.raises(NotAllowed):
+        services.make(by=clerk(), search=search)
+    refused = Entry.objects.latest("number")
+    assert (refused.act, refused.outcome) == ("bundle.made", "refused")
+
+
+def test_without_its_second_entry_no_signature_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = services.make(by=auditor(), search=with_lead())
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise Unavailable("The audit can't be written.")
+
+    monkeypatch.setattr("mugsearch.audit.services.append", fail)
+    sent: list[bytes] = []
+    with pytest.raises(Unavailable):
+        sent += made.chunks
+    assert b"PK\x05\x06" not in b"".join(sent)
+    assert signing.public_key().hex().encode() not in b"".join(sent)  # it is in the head
+
+
+def test_a_search_is_found_by_its_case_number_once_it_is_over(page: Page) -> None:
+    search, waiting = with_lead(), searched(probe__case__number="26-77777")
+    browser = page(supervisor())
+    assert str(search.pk) in browser.get(f"/disclosure/?number={search.probe.case.number}").content.decode()
+    assert str(waiting.pk) not in browser.get("/disclosure/?number=26-77777").content.decode()
+    assert browser.get("/disclosure/").status_code == 200
+    assert browser.get("/disclosure/?number=" + "9" * 65).status_code == 200
+    assert "to the end" in browser.get(f"/disclosure/searches/{waiting.pk}").content.decode()
+    assert "Make the bundle" in browser.get(f"/disclosure/searches/{search.pk}").content.decode()
+
+
+def test_the_auditors_page_of_a_search_leads_to_its_bundle(page: Page) -> None:
+    search: Search = with_lead()
+    assert f"/disclosure/searches/{search.pk}" in page(auditor()).get(f"/audit/searches/{search.pk}").content.decode()
+
+
+def test_a_longer_list_costs_no_more_queries() -> None:
+    search, by = with_lead(2), auditor()
+    costs = []
+    for more in (0, 6):
+        for rank in range(3, 3 + more):
+            CandidateFactory(search=search, rank=rank)
+        with CaptureQueriesContext(connection) as asked:
+            of_search(Search.objects.get(pk=search.pk), by=by, made=Entry.objects.latest("number"))
+        costs.append(len(asked))
+    assert costs[0] == costs[1]
