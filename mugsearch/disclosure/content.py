@@ -7,7 +7,6 @@ booking there is the number and the day, not the charge and not the disposition.
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from hashlib import sha256
 from typing import Any, cast
 from uuid import UUID
 
@@ -18,12 +17,13 @@ from django.utils import timezone
 from mugsearch.accounts.models import User
 from mugsearch.audit.models import Entry
 from mugsearch.auditing.export import as_dict
+from mugsearch.auditing.queries import names
 from mugsearch.disclosure import queries
 from mugsearch.disclosure.verify_bundle import FORMAT
 from mugsearch.errors import Unavailable
 from mugsearch.gallery.models import Encoder
 from mugsearch.probes import services as probes
-from mugsearch.probes.models import Candidate, Probe, Repeat, Search
+from mugsearch.probes.models import Candidate, PolicyVersion, Probe, Repeat, Search
 from reviews.decision import fused
 from reviews.models import Examination, Finding, Lead
 from reviews.notice import NOTICE
@@ -91,6 +91,7 @@ def of_search(search: Search, *, by: User, made: Entry) -> Content:
         "audit": {
             "first": entries[0].number,
             "head": f"{head.number}:{head.digest}",
+            "actors": {str(actor): name for actor, name in names(entries)[0].items()},
             "entries": [as_dict(entry) for entry in entries],
         },
     }
@@ -155,9 +156,9 @@ POLICY = "policy.toml"
 
 
 def policy_of(search: Search) -> bytes | None:
-    """The policy file the search was requested under; None when it was changed since."""
-    text: bytes = settings.MUGSEARCH_POLICY.read_bytes()
-    return text if sha256(text).hexdigest() == search.policy_digest else None
+    """The policy file the search was requested under; None where it is from before policies were kept."""
+    version = PolicyVersion.objects.filter(digest=search.policy_digest).first()
+    return version.text.encode() if version else None
 
 
 def _candidate(

@@ -135,7 +135,7 @@ def _texts(search: Search, found: Content, printed: dict[str, str]) -> Iterator[
     for name in ("schema.json", "verify_bundle.py"):
         yield name, (HERE / name).read_bytes()
     yield "read_me.txt", READ_ME.encode()
-    if (policy := content.policy_of(search)) and found.data["search"]["policy_file"]:
+    if policy := content.policy_of(search):
         yield content.POLICY, policy
 
 

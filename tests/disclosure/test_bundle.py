@@ -21,6 +21,7 @@ from mugsearch.audit.models import Entry
 from mugsearch.disclosure import queries, services, signing
 from mugsearch.disclosure.content import of_search
 from mugsearch.errors import NotAllowed, Unavailable, WrongState
+from mugsearch.probes import policy, policy_changes
 from mugsearch.probes.models import Search
 from mugsearch.vault import services as vault
 from reviews.models import Lead
@@ -89,6 +90,14 @@ def test_the_content_says_what_was_searched_how_by_whom_and_what_was_concluded()
     assert content["decision"]["outcome"] == "confirmed"
     assert content["lead"]["notice"].startswith(TITLE)
     assert content["notice"] == content["lead"]["notice"]
+
+
+def test_the_policy_the_search_was_requested_under_is_there_whatever_it_is_today() -> None:
+    policy_changes.record_installation()
+    search = with_lead(policy_digest=policy.current().digest)
+    bundle = bundle_of(search)
+    assert sha256(files_of(bundle)["policy.toml"]).hexdigest() == search.policy_digest
+    assert content_of(bundle)["search"]["policy_file"] == "policy.toml"
 
 
 def test_the_content_is_as_the_published_schema_says() -> None:

@@ -24,6 +24,11 @@ def image_of(printed: dict[str, str], file: str) -> str:
 
 
 @register.filter
+def name_of(actors: dict[str, str], actor: str | None) -> str:
+    return actors.get(actor, actor) if actor else "The system"
+
+
+@register.filter
 def components(worksheet: Worksheet) -> list[tuple[str, str, str]]:
     return rows(worksheet)
 
