@@ -38,6 +38,8 @@ from tests.factories import (
     examiner,
     investigator,
 )
+from tests.fakes import synthetic_photo
+from tests.retention.arrange import a_life, approved, requested
 from tests.reviews.arrange import candidate, examine, forget
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -364,3 +366,41 @@ def test_a_longer_list_costs_no_more_queries() -> None:
             of_search(Search.objects.get(pk=search.pk), by=by, made=Entry.objects.latest("number"))
         costs.append(len(asked))
     assert costs[0] == costs[1]
+
+
+@pytest.mark.usefixtures("fake_encoder")
+def test_after_an_expungement_the_bundle_holds_nothing_of_the_person() -> None:
+    """With an order carried out, and other photographs of the person and somebody else on the list."""
+    life = a_life(
+        booking_number="ZZ-BOOKING-1",
+        person__person_id="ZZ-PERSON-1",
+        person__family_name="Zzfamily",
+        person__given_names="Zzgiven",
+    )
+    search = life.lead.search
+    vault.create_key(search.probe_id)
+    vault.store_file(search.probe_id, search.probe_id, synthetic_photo(9))
+    before = bundle_of(search)
+    for secret in (b"ZZ-BOOKING-1", b"ZZ-PERSON-1", b"Zzfamily", b"Zzgiven", b"0.89"):
+        assert secret in before
+    photographs = [vault.read_file(photo.booking_id, photo.pk) for photo in life.photos]
+    traces = [life.booking.pk, life.booking.person_id, *(photo.pk for photo in life.photos)]
+    texts = [
+        *map(str, traces),
+        *(photo.sha256 for photo in life.photos),
+        "zz-booking",
+        "zz-person",
+        "zzfamily",
+        "zzgiven",
+    ]
+    assert photographs[0] in before
+    approved(requested(life.booking))
+    after = bundle_of(search)
+    content = content_of(after)
+    assert [place["expunged"] for place in content["candidates"]] == [True, False]
+    assert content["lead"]["withdrawn_at"]
+    assert TEXT in files_of(after)["bundle.html"].decode()  # the notice stays on a lead that was withdrawn
+    assert not [text for text in (*texts, "0.91", "0.89") if text.encode() in after.lower()]
+    assert not [photograph for photograph in photographs if photograph in after]
+    schema = json.loads(files_of(after)["schema.json"])
+    jsonschema.Draft202012Validator(schema).validate(content)
