@@ -244,7 +244,10 @@ def _settle(search: Search) -> dict[str, Any]:
 
 
 def _digest(examination: Examination) -> str:
-    """Proves later what was concluded; keyed, because twenty conclusions could be guessed from a plain digest."""
+    """Proves later what was concluded; keyed, because twenty conclusions could be guessed from a plain digest.
+
+    A disclosure bundle has the key, and its verify_bundle.py makes the digest anew: whoever changes this changes that.
+    """
     said: list[list[Any]] = [
         [str(one.candidate_id), one.conclusion, one.notes, *([one.worksheet] if one.worksheet else [])]
         for one in examination.findings.all()

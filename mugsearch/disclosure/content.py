@@ -242,8 +242,20 @@ def _examination(examination: Examination, candidates: list[Candidate]) -> dict[
         "concluded_at": _time(examination.concluded_at),
         "released_at": _time(examination.released_at),
         "release": examination.release,
+        "secret": _secret(examination, candidates),
         "findings": [_finding(one, findings[one.pk]) for one in candidates if one.pk in findings],
     }
+
+
+def _secret(examination: Examination, candidates: list[Candidate]) -> str | None:
+    """The key of the digest that the audit has of the findings (reviews.services), to compare them with it.
+
+    None where a finding is not there as it was said: with the key somebody could try what was said of the erased.
+    """
+    locked = examination.state == Examination.State.CONCLUDED
+    if not locked or any(candidate.forgotten_at is not None for candidate in candidates):
+        return None
+    return bytes(examination.secret).hex()
 
 
 def _finding(candidate: Candidate, finding: Finding) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import binascii
 import hashlib
+import hmac
 import json
 import re
 import struct
@@ -270,6 +271,7 @@ def check(bundle: Bundle, key: str | None, kept_head: str | None) -> Iterator[st
     if content["search"]["id"] != head["search"] or content["audit"]["head"] != head["audit_head"]:
         raise Refused("The content is of another search, or of another audit, than the signed head.")
     yield from check_audit(bundle, content["audit"], head["audit_head"], kept_head)
+    yield check_conclusions(content)
 
 
 def check_signature(bundle: Bundle, head: dict[str, Any], key: str | None) -> str:
@@ -340,6 +342,38 @@ def check_audit(bundle: Bundle, audit: dict[str, Any], head: str, kept_head: str
         if not matched:
             raise Refused("The head you gave, " + kept_head + ", is not in the chain.")
         yield "The head you gave is in that chain, so nothing up to it was rewritten since it was kept."
+
+
+def check_conclusions(content: dict[str, Any]) -> str:
+    """The audit has an HMAC of what was concluded, made when it was locked; the bundle has its key."""
+    ids = {one["rank"]: one["id"] for one in content["candidates"]}
+    recorded = {
+        entry["object_id"]: entry["details"]["findings"]
+        for entry in content["audit"]["entries"]
+        if entry["act"] == "examination.concluded" and "findings" in entry["details"]
+    }
+    fitting, others = 0, 0
+    for one in content["examinations"]:
+        if one["state"] != "concluded":
+            continue
+        if one["secret"] is None or one["id"] not in recorded:
+            others += 1
+            continue
+        said = [
+            [ids[finding["rank"]], finding["conclusion"], finding["notes"], *filter(None, [finding["worksheet"]])]
+            for finding in one["findings"]
+        ]
+        said.sort(key=lambda finding: str(finding[0]))
+        text = json.dumps(said, sort_keys=True).encode("ascii")
+        if hmac.new(bytes.fromhex(one["secret"]), text, "sha256").hexdigest() != recorded[one["id"]]:
+            raise Refused(f"The conclusions of the examination {one['id']} are not those the audit recorded.")
+        fitting += 1
+    sentence = f"The conclusions, notes and worksheets of {fitting} examinations are those the audit recorded."
+    if others:
+        sentence += (
+            f" Of {others} this can't be checked: somebody on the list was expunged since, or there is no entry."
+        )
+    return sentence
 
 
 def lines_of(bundle: Bundle) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,7 @@ from mugsearch.audit.models import Entry
 from mugsearch.disclosure import links, signing
 from mugsearch.disclosure import verify_bundle as verifier
 from tests.disclosure.arrange import VERIFIER, bundle_of, files_of, unpacked, verified, with_lead
+from tests.reviews.arrange import candidate, forget
 
 # Of RFC 8032, section 7.1: (public key, message, signature), tests 1, 2, 3 and SHA(abc).
 VECTORS = [
@@ -88,6 +89,7 @@ def test_a_bundle_fits_as_a_zip_and_as_a_folder_in_a_bare_python(bundle: bytes, 
         assert "signed with the key whose fingerprint you gave" in said
         assert "none is missing" in said
         assert "not disclosed" in said
+        assert "worksheets of 2 examinations are those the audit recorded" in said
 
 
 def test_the_one_inside_checks_its_own_folder(bundle: bytes, tmp_path: Path) -> None:
@@ -237,6 +239,37 @@ def test_even_the_agency_can_not_sign_an_entry_that_is_not_in_the_chain(
     assert "chain" in said
 
 
+def test_even_the_agency_can_not_sign_conclusions_that_were_not_locked(
+    bundle: bytes, tmp_path: Path, settings: object
+) -> None:
+    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(settings.MUGSEARCH_SIGNING_KEY))  # type: ignore[attr-defined]
+    folder = unpacked(bundle, tmp_path)
+    whole = (folder / "bundle.json").read_text()
+    for field, other in (("conclusion", "2"), ("notes", "The right ear"), ("worksheet", {})):
+        content = json.loads(whole)
+        content["examinations"][0]["findings"][0][field] = other
+        (folder / "bundle.json").write_text(json.dumps(content, ensure_ascii=False))
+        forged(folder, key)
+        code, said = verified(folder, "--key", signing.fingerprint())
+        assert code == 1
+        assert "not those the audit recorded" in said
+    content = json.loads(whole)
+    del content["examinations"][0]["findings"][1]
+    (folder / "bundle.json").write_text(json.dumps(content, ensure_ascii=False))
+    forged(folder, key)
+    assert refused(folder)
+
+
+def test_conclusions_that_can_not_be_compared_any_more_are_said_to_be_so(
+    transactional_db: None, tmp_path: Path
+) -> None:
+    search = with_lead(2)
+    forget(candidate(search, 2))
+    code, said = verified(zipped(tmp_path, bundle_of(search)))
+    assert code == 0, said
+    assert "of 0 examinations are those the audit recorded. Of 2 this can't be checked" in said
+
+
 def test_links_can_be_neither_left_out_nor_put_in_nor_swapped(bundle: bytes, tmp_path: Path, settings: object) -> None:
     folder, key = (
         unpacked(bundle, tmp_path),
@@ -296,7 +329,7 @@ def test_it_is_written_for_python_3_8_and_its_standard_library() -> None:
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert imported <= {
-        *("__future__", "argparse", "binascii", "hashlib", "json", "re", "struct", "sys", "pathlib", "typing"),
+        *("__future__", "argparse", "binascii", "hashlib", "hmac", "json", "re", "struct", "sys", "pathlib", "typing"),
         "collections.abc",
     }
 
