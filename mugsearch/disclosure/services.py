@@ -81,7 +81,7 @@ def make(*, by: User, search: Search) -> Bundle:
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        mine = Entry.objects.of(search).filter(act="bundle.made", actor=by.pk)
+        mine = Entry.objects.of(search).filter(act="bundle.made", outcome="done", actor=by.pk)
         found = content.of_search(search, by=by, made=mine.latest("number"))
     if not all(vault.has_file(one.name) and vault.has_key(one.owner) for one in found.pictures):
         raise Unavailable(
