@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from mugsearch.accounts.access import needs, signed_in
-from mugsearch.accounts.models import Role
+from mugsearch.accounts.models import ExaminerCertificate, Role, User
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, MugsearchError, NotAllowed
 from mugsearch.probes import policy
@@ -47,7 +47,7 @@ def queue(request: HttpRequest) -> HttpResponse:
     context = {
         "certified": user.may_examine(),
         "certificate": certificate,
-        "ends_soon": certificate and certificate.expires_on - today <= CERTIFICATE_ENDS_SOON,
+        "ends_soon": certificate and _ends_soon(user, certificate),
         "latest": user.certificates.first(),
         "today": today,
         "queue": queries.queue_of(user),
@@ -58,6 +58,15 @@ def queue(request: HttpRequest) -> HttpResponse:
         "page": concluded.get_page(request.GET.get("page")),
     }
     return render(request, "reviews/queue.html", context)
+
+
+def _ends_soon(user: User, certificate: ExaminerCertificate) -> bool:
+    """Unless another one follows without a gap."""
+    until = timezone.localdate() + CERTIFICATE_ENDS_SOON
+    follows = user.certificates.filter(
+        revoked_at__isnull=True, expires_on__gt=until, issued_on__lte=certificate.expires_on + timedelta(days=1)
+    )
+    return certificate.expires_on <= until and not follows.exists()
 
 
 @needs(Role.EXAMINER)

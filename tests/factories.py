@@ -50,6 +50,7 @@ class CertificateFactory(factory.django.DjangoModelFactory[ExaminerCertificate])
     class Meta:
         model = ExaminerCertificate
 
+    programme = "Facial comparison"
     issued_by = "State Academy"
     hours = 80
     issued_on = factory.LazyFunction(lambda: timezone.localdate() - datetime.timedelta(days=30))

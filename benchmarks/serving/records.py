@@ -71,6 +71,7 @@ def hire() -> Staff:
             record_certificate(
                 by=console(),
                 examiner=user,
+                programme="Benchmark",
                 issued_by="Benchmark academy",
                 hours=80,
                 issued_on=today,

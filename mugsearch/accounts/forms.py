@@ -34,6 +34,7 @@ class RolesForm(forms.Form):
 
 
 class CertificateForm(forms.Form):
+    programme = forms.CharField(max_length=200, help_text="The training, as its certificate names it.")
     issued_by = forms.CharField(max_length=200, help_text="Who trained and certified this person.")
     hours = forms.IntegerField(min_value=1, max_value=10_000, help_text="Hours of training.")
     issued_on = forms.DateField(initial=timezone.localdate, widget=forms.DateInput(attrs={"type": "date"}))

@@ -117,6 +117,7 @@ class ExaminerCertificate(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     examiner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="certificates")
+    programme = models.CharField(max_length=200, blank=True, help_text="The training, as its certificate names it.")
     issued_by = models.CharField(max_length=200, help_text="Who trained and certified this person.")
     hours = models.PositiveSmallIntegerField(help_text="Hours of training.")
     issued_on = models.DateField()

@@ -91,7 +91,14 @@ def set_active(*, by: User, user: User, active: bool) -> None:
 
 
 def record_certificate(
-    *, by: User, examiner: User, issued_by: str, hours: int, issued_on: datetime.date, expires_on: datetime.date
+    *,
+    by: User,
+    examiner: User,
+    programme: str,
+    issued_by: str,
+    hours: int,
+    issued_on: datetime.date,
+    expires_on: datetime.date,
 ) -> ExaminerCertificate:
     with audit.act("certificate.recorded", by=by, obj=examiner, hours=hours, expires_on=str(expires_on)):
         require(by, Role.ADMINISTRATOR)
@@ -99,6 +106,7 @@ def record_certificate(
             raise BadInput("The certificate has to expire after the day it was issued.")
         return ExaminerCertificate.objects.create(
             examiner=examiner,
+            programme=programme,
             issued_by=issued_by,
             hours=hours,
             issued_on=issued_on,

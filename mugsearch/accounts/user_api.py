@@ -1,6 +1,6 @@
 """Users, their roles and certificates, for administrators."""
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
@@ -20,8 +20,9 @@ ADMINISTRATOR = [role_permission(Role.ADMINISTRATOR)]
 class CertificateSerializer(serializers.ModelSerializer[ExaminerCertificate]):
     class Meta:
         model = ExaminerCertificate
-        fields = ("id", "issued_by", "hours", "issued_on", "expires_on", "revoked_at")
+        fields = ("id", "programme", "issued_by", "hours", "issued_on", "expires_on", "revoked_at")
         read_only_fields = ("id", "revoked_at")
+        extra_kwargs: ClassVar = {"programme": {"required": True, "allow_blank": False}}
 
 
 class UserSerializer(serializers.ModelSerializer[User]):

@@ -53,6 +53,7 @@ def _certify(console: User, examiner: User) -> None:
     services.record_certificate(
         by=console,
         examiner=examiner,
+        programme="Facial comparison, basic course",
         issued_by="Demo academy",
         hours=80,
         issued_on=today,

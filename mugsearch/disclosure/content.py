@@ -230,6 +230,7 @@ def _examination(examination: Examination, candidates: list[Candidate]) -> dict[
         "examiner": _user(examination.examiner),
         "certificates": [
             {
+                "programme": one.programme,
                 "issued_by": one.issued_by,
                 "hours": one.hours,
                 "issued_on": _day(one.issued_on),

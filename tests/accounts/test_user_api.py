@@ -8,6 +8,9 @@ pytestmark = pytest.mark.django_db
 NEW = {"username": "new", "full_name": "New", "password": "a long enough passphrase", "roles": ["examiner"]}
 
 
+CERTIFICATE = {"programme": "Faces", "issued_by": "Academy", "hours": 80}
+
+
 def test_an_administrator_does_over_the_api_what_the_pages_do(api):
     admin = api(factories.administrator())
     agency = factories.AgencyFactory()
@@ -16,7 +19,7 @@ def test_an_administrator_does_over_the_api_what_the_pages_do(api):
     assert "password" not in made.json()
     url = f"/api/v1/users/{made.json()['id']}"
     dates = {"issued_on": "2026-01-01", "expires_on": "2099-01-01"}
-    certificate = admin.post(f"{url}/certificates", {"issued_by": "Academy", "hours": 80, **dates}, format="json")
+    certificate = admin.post(f"{url}/certificates", CERTIFICATE | dates, format="json")
     assert certificate.status_code == 201
     assert User.objects.get(username="new").may_examine()
     assert admin.put(f"{url}/roles", {"roles": ["auditor"]}, format="json").json()["roles"] == ["auditor"]
@@ -46,6 +49,8 @@ def test_unknown_roles_and_backward_certificates_are_refused(api):
     assert admin.put(f"/api/v1/users/{somebody.pk}/roles", {"roles": ["king"]}, format="json").status_code == 400
     dates = {"issued_on": "2026-02-01", "expires_on": "2026-01-01"}
     backward = admin.post(
-        f"/api/v1/users/{somebody.pk}/certificates", {"issued_by": "A", "hours": 1, **dates}, format="json"
+        f"/api/v1/users/{somebody.pk}/certificates",
+        CERTIFICATE | dates,
+        format="json",
     )
     assert backward.status_code == 422

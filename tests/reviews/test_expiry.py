@@ -16,7 +16,7 @@ from mugsearch.errors import WrongState
 from mugsearch.probes import policy
 from reviews import queries, services, tasks
 from reviews.models import Examination
-from tests.factories import UserFactory, examiner
+from tests.factories import CertificateFactory, UserFactory, examiner
 from tests.reviews.arrange import SAME, candidate, claim, examine, find, finished_search
 
 pytestmark = pytest.mark.django_db
@@ -146,6 +146,16 @@ def test_the_api_says_when_a_claim_goes_back(api: Page) -> None:
 def test_a_certificate_that_ends_within_sixty_days_says_so(page: Page, days: int, told: bool) -> None:
     user = examiner()
     ExaminerCertificate.objects.update(expires_on=timezone.localdate() + datetime.timedelta(days=days))
+    assert ("Your examiner certificate ends on" in page(user).get("/reviews/").text) == told
+
+
+@pytest.mark.parametrize(("begins", "told"), [(1, False), (2, True)])
+def test_nobody_is_warned_whose_next_certificate_follows_without_a_gap(page: Page, begins: int, told: bool) -> None:
+    user, today = examiner(), timezone.localdate()
+    ExaminerCertificate.objects.update(expires_on=today)
+    CertificateFactory(
+        examiner=user, issued_on=today + datetime.timedelta(days=begins), expires_on=today + datetime.timedelta(days=99)
+    )
     assert ("Your examiner certificate ends on" in page(user).get("/reviews/").text) == told
 
 
