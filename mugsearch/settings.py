@@ -209,6 +209,8 @@ SPECTACULAR_SETTINGS = {
         "PhotoState": "mugsearch.gallery.models.Photo.State",
         "ImportState": "mugsearch.gallery.models.ImportRun.State",
         "ExaminationState": "reviews.models.Examination.State",
+        "AuditOutcome": "mugsearch.audit.models.Outcome",
+        "LeadOutcome": "reviews.models.LeadOutcome.Outcome",
         "ExpungementState": "mugsearch.retention.models.ExpungementOrder.State",
     },
 }

@@ -19,10 +19,9 @@ from rest_framework.views import APIView
 
 from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Role
-from mugsearch.audit import services as audit
 from mugsearch.errors import NotAllowed
 from mugsearch.vault.responses import image
-from reviews import pictures, queries, services
+from reviews import outcomes, pictures, queries, services
 from reviews.models import Examination, Finding
 from reviews.worksheet import COMPONENTS, NOTES_LIMIT, SAID, cleaned
 
@@ -184,7 +183,7 @@ class OneExamination(APIView):
         mine = _mine(request, pk)
         if mine.state == Examination.State.CLAIMED:
             services.require_fit(signed_in(request), mine.search)
-        audit.record("examination.viewed", by=signed_in(request), obj=mine, case=mine.search.probe.case_id)
+        outcomes.examination_opened(by=signed_in(request), examination=mine)
         return _sheet(request, mine)
 
 

@@ -17,14 +17,17 @@ from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.audit import services as audit
 from mugsearch.gallery import readiness
+from mugsearch.probes import policy
 from mugsearch.probes import services as probes
 from mugsearch.probes.forms import ShareForm
 from mugsearch.probes.models import Case, Search
 from mugsearch.probes.views import about_repeats
-from reviews import queries
+from reviews import leads, outcomes, queries
 from reviews.forms import CaseSearchForm
+from reviews.models import Lead
 
 PER_PAGE = 25
+OVERDUE = 20  # the oldest; the next come up when these have an outcome
 
 NOBODY_THERE = "The gallery held nobody to compare with."
 NOBODY_PASSES = "Nobody in the gallery passes what this search was narrowed to."
@@ -46,7 +49,14 @@ def cases(request: HttpRequest) -> HttpResponse:
     ).order_by("-latest", "-created_at")
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     audit.record("case.listed", by=signed_in(request), shown=[str(case.pk) for case in page])
-    return render(request, "reviews/cases.html", {"page": page, "typed": form["number"].value() or ""})
+    context = {
+        "page": page,
+        "typed": form["number"].value() or "",
+        "withdrawn": leads.withdrawn_unread(signed_in(request)),
+        "overdue": outcomes.overdue(signed_in(request))[:OVERDUE],
+        "lead_days": policy.current().lead_days,
+    }
+    return render(request, "reviews/cases.html", context)
 
 
 @needs(Role.INVESTIGATOR)
@@ -54,7 +64,7 @@ def cases(request: HttpRequest) -> HttpResponse:
 def case(request: HttpRequest, case_id: UUID) -> HttpResponse:
     found = get_object_or_404(Case.objects.visible_to(signed_in(request)).prefetch_related("members"), pk=case_id)
     audit.record("case.viewed", by=signed_in(request), obj=found, case=found.pk)
-    uploads = found.probes.select_related("submitted_by").prefetch_related("searches__lead")
+    uploads = found.probes.select_related("submitted_by").prefetch_related("searches__lead__outcomes")
     page = Paginator(uploads, PER_PAGE).get_page(request.GET.get("page"))
     states = queries.examination_states(search for probe in page for search in probe.searches.all())
     rows: list[dict[str, Any]] = []
@@ -69,9 +79,11 @@ def case(request: HttpRequest, case_id: UUID) -> HttpResponse:
 def _in_a_row(search: Search | None, states: dict[UUID, queries.ExaminationState]) -> dict[str, Any]:
     if search is None:
         return {}
+    lead: Lead | None = getattr(search, "lead", None)
     return {
         "over": states[search.pk].over,
-        "lead": getattr(search, "lead", None),
+        "lead": lead,
+        "found_false": lead is not None and outcomes.says_false(lead.outcomes.all()),
         "candidates": states[search.pk].candidates,
     }
 
@@ -131,11 +143,13 @@ def repeats(request: HttpRequest, search_id: UUID) -> HttpResponse:
 
 def _outcome(search: Search) -> dict[str, Any]:
     state = queries.examination_state(search)
+    lead = queries.lead_of(search) if state.over else None
     return {
         "examination": state,
         "listed": search.candidates.exists(),  # tombstones too
         "over": state.over,
-        "lead": queries.lead_of(search) if state.over else None,
+        "lead": lead,
+        "found_false": lead is not None and outcomes.is_false(lead),
     }
 
 

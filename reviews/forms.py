@@ -1,8 +1,12 @@
 from typing import Any
 
 from django import forms
+from django.utils import timezone
 
-from reviews.models import Finding
+from mugsearch.probes import policy
+from reviews.evidence import ATTESTATION
+from reviews.leads import REASON_LIMIT
+from reviews.models import Evidence, Finding, LeadOutcome
 from reviews.worksheet import COMPONENTS, NOTES_LIMIT, SAID, Worksheet
 
 REMAINING = "remaining"  # the position that means all candidates without a finding
@@ -43,3 +47,36 @@ class FindingForm(forms.Form):
     def sentence(self) -> str:
         """The first thing wrong with it."""
         return str(next(iter(error for errors in self.errors.values() for error in errors), ""))
+
+
+class EvidenceForm(forms.Form):
+    """The kinds are the policy's, read per request."""
+
+    kind = forms.ChoiceField(label="Kind of evidence")
+    source = forms.CharField(
+        label="Where it comes from and what it says",
+        max_length=Evidence.SOURCE_LIMIT,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    obtained_on = forms.DateField(
+        label="Obtained on", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
+    attested = forms.BooleanField(label=ATTESTATION)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["kind"].choices = [("", "Choose …"), *policy.current().evidence.items()]  # type: ignore[attr-defined]  # a ChoiceField
+        self.fields["obtained_on"].widget.attrs["max"] = timezone.localdate().isoformat()
+
+
+class OutcomeForm(forms.Form):
+    outcome = forms.ChoiceField(
+        label="What became of it", choices=LeadOutcome.Outcome.choices, widget=forms.RadioSelect
+    )
+    note = forms.CharField(
+        label="Note", max_length=LeadOutcome.NOTE_LIMIT, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
+class WithdrawForm(forms.Form):
+    reason = forms.CharField(max_length=REASON_LIMIT)

@@ -21,8 +21,8 @@ from mugsearch.audit.reading import Recorded
 from mugsearch.gallery.models import Booking, Person
 from mugsearch.probes.models import Search
 from mugsearch.vault.responses import image
-from reviews import pictures, queries
-from reviews.models import Lead
+from reviews import leads, outcomes, pictures, queries
+from reviews.models import Lead, LeadOutcome
 from reviews.notice import NOTICE
 
 INVESTIGATOR = [role_permission(Role.INVESTIGATOR)]
@@ -100,10 +100,13 @@ class NoticeMixin(serializers.Serializer[Any]):
 
 class LeadSerializer(NoticeMixin, serializers.ModelSerializer[Lead]):
     case = serializers.UUIDField(source="search.probe.case_id", read_only=True)
+    outcome = serializers.ChoiceField(
+        choices=LeadOutcome.Outcome.choices, allow_null=True, read_only=True, help_text="What became of it so far."
+    )
 
     class Meta:
         model = Lead
-        fields = ("notice", "id", "search", "case", "released_at", "withdrawn_at")
+        fields = ("notice", "id", "search", "case", "released_at", "withdrawn_at", "withdrawn_why", "outcome")
 
 
 class LeadSheetSerializer(NoticeMixin):
@@ -114,6 +117,9 @@ class LeadSheetSerializer(NoticeMixin):
     case = serializers.UUIDField(source="lead.search.probe.case_id")
     released_at = serializers.DateTimeField(source="lead.released_at")
     withdrawn_at = serializers.DateTimeField(source="lead.withdrawn_at", allow_null=True)
+    withdrawn_why = serializers.ChoiceField(source="lead.withdrawn_why", choices=Lead.Why.choices, allow_blank=True)
+    withdrawn_reason = serializers.CharField(source="lead.withdrawn_reason", help_text="Empty after an expungement.")
+    outcome = serializers.SerializerMethodField(help_text="What became of it so far; false_lead: it was somebody else.")
     list_size = serializers.IntegerField(source="lead.search.list_size")
     gallery_size = serializers.IntegerField(source="lead.search.gallery_size")
     encoder = serializers.CharField(source="lead.search.encoder.name")
@@ -125,6 +131,11 @@ class LeadSheetSerializer(NoticeMixin):
     confirmations = ConfirmationSerializer(many=True)
     siblings = SiblingSerializer(many=True)
     ranks = RankSerializer(many=True)
+
+    @extend_schema_field(serializers.ChoiceField(choices=LeadOutcome.Outcome.choices, allow_null=True))
+    def get_outcome(self, sheet: queries.LeadSheet) -> str | None:
+        said = outcomes.latest(sheet.lead)
+        return said.outcome if said else None
 
     @extend_schema_field(OpenApiTypes.URI)
     def get_probe_image(self, sheet: queries.LeadSheet) -> str:
@@ -174,7 +185,8 @@ class Leads(Recorded, generics.ListAPIView[Lead]):
     queryset = Lead.objects.none()
 
     def get_queryset(self) -> Any:
-        return queries.leads_visible_to(signed_in(self.request)).select_related("search__probe")
+        mine = queries.leads_visible_to(signed_in(self.request)).select_related("search__probe")
+        return outcomes.with_outcome(mine)
 
 
 class OneLead(APIView):
@@ -183,8 +195,8 @@ class OneLead(APIView):
     @extend_schema(responses=LeadSheetSerializer)
     def get(self, request: Request, pk: UUID) -> Response:
         """A lead with both examinations, the person's other photographs and the fate of the list."""
-        lead = _visible(request, pk)
-        audit.record("lead.viewed", by=signed_in(request), obj=lead, case=lead.search.probe.case_id)
+        lead = visible(request, pk)
+        leads.opened(by=signed_in(request), lead=lead)
         context = {"request": request, "lead": lead.pk}
         return Response(LeadSheetSerializer(queries.lead_sheet(lead), context=context).data)
 
@@ -195,7 +207,7 @@ class LeadProbeImage(APIView):
     @extend_schema(responses=JPEG)
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         """The probe image, upright."""
-        return image(pictures.probe_of_lead(by=signed_in(request), lead=_visible(request, pk)))
+        return image(pictures.probe_of_lead(by=signed_in(request), lead=visible(request, pk)))
 
 
 class LeadCandidateImage(APIView):
@@ -204,7 +216,7 @@ class LeadCandidateImage(APIView):
     @extend_schema(responses=JPEG)
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         """The booking photograph; 404 once the lead is withdrawn."""
-        return image(pictures.candidate_of_lead(by=signed_in(request), lead=_visible(request, pk)))
+        return image(pictures.candidate_of_lead(by=signed_in(request), lead=visible(request, pk)))
 
 
 class LeadSiblingImage(APIView):
@@ -213,10 +225,10 @@ class LeadSiblingImage(APIView):
     @extend_schema(responses=JPEG)
     def get(self, request: Request, pk: UUID, number: int) -> HttpResponse:
         """Another photograph of the person, small."""
-        return image(pictures.sibling_of_lead(by=signed_in(request), lead=_visible(request, pk), number=number))
+        return image(pictures.sibling_of_lead(by=signed_in(request), lead=visible(request, pk), number=number))
 
 
-def _visible(request: Request, pk: UUID) -> Lead:
+def visible(request: Request, pk: UUID) -> Lead:
     visible = queries.leads_visible_to(signed_in(request))
     lead: Lead = get_object_or_404(visible.select_related("search__probe", "search__encoder", "candidate"), pk=pk)
     return lead

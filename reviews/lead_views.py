@@ -1,57 +1,96 @@
-"""The page of a lead, for the investigators on its case. Opening it is recorded."""
+"""The page of a lead, for the investigators on its case, and what they record there. Opening it is recorded."""
 
+from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
 
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
-from mugsearch.audit import services as audit
+from mugsearch.probes import policy
 from mugsearch.probes import services as probes
 from mugsearch.vault.responses import image
-from reviews import pictures, queries
+from reviews import evidence, leads, outcomes, pictures, queries
+from reviews.forms import EvidenceForm, OutcomeForm
 from reviews.models import Lead
 
 
 @needs(Role.INVESTIGATOR)
 @require_GET
 def lead(request: HttpRequest, lead_id: UUID) -> HttpResponse:
-    found = _visible(request, lead_id)
-    probe = found.search.probe
-    audit.record("lead.viewed", by=signed_in(request), obj=found, case=probe.case_id)
-    context = {
-        "lead": found,
-        "search": found.search,
-        "probe": probe,
-        "labels": probes.policy_labels(probe),
-        "sheet": queries.lead_sheet(found),
-    }
-    return render(request, "reviews/lead.html", context)
+    return _page(request, visible(request, lead_id), EvidenceForm(), OutcomeForm())
+
+
+@needs(Role.INVESTIGATOR)
+@require_POST
+def record_evidence(request: HttpRequest, lead_id: UUID) -> HttpResponse:
+    found, form = visible(request, lead_id), EvidenceForm(request.POST)
+    if not form.is_valid():
+        return _page(request, found, form, OutcomeForm(), status=422)
+    evidence.record_evidence(by=signed_in(request), lead=found, **form.cleaned_data)
+    messages.success(request, "The evidence is recorded.")
+    return redirect(reverse("lead", args=[found.pk]) + "#evidence")
+
+
+@needs(Role.INVESTIGATOR)
+@require_POST
+def record_outcome(request: HttpRequest, lead_id: UUID) -> HttpResponse:
+    found, form = visible(request, lead_id), OutcomeForm(request.POST)
+    if not form.is_valid():
+        return _page(request, found, EvidenceForm(), form, status=422)
+    outcomes.record_outcome(by=signed_in(request), lead=found, **form.cleaned_data)
+    messages.success(request, "The outcome is recorded.")
+    return redirect(reverse("lead", args=[found.pk]) + "#outcome")
 
 
 @needs(Role.INVESTIGATOR)
 @require_GET
 def probe_image(request: HttpRequest, lead_id: UUID) -> HttpResponse:
-    return image(pictures.probe_of_lead(by=signed_in(request), lead=_visible(request, lead_id)))
+    return image(pictures.probe_of_lead(by=signed_in(request), lead=visible(request, lead_id)))
 
 
 @needs(Role.INVESTIGATOR)
 @require_GET
 def candidate_image(request: HttpRequest, lead_id: UUID) -> HttpResponse:
-    return image(pictures.candidate_of_lead(by=signed_in(request), lead=_visible(request, lead_id)))
+    return image(pictures.candidate_of_lead(by=signed_in(request), lead=visible(request, lead_id)))
 
 
 @needs(Role.INVESTIGATOR)
 @require_GET
 def sibling_image(request: HttpRequest, lead_id: UUID, number: int) -> HttpResponse:
-    return image(pictures.sibling_of_lead(by=signed_in(request), lead=_visible(request, lead_id), number=number))
+    return image(pictures.sibling_of_lead(by=signed_in(request), lead=visible(request, lead_id), number=number))
 
 
-def _visible(request: HttpRequest, lead_id: UUID) -> Lead:
-    visible = queries.leads_visible_to(signed_in(request))
+def visible(request: HttpRequest, lead_id: UUID) -> Lead:
+    mine = queries.leads_visible_to(signed_in(request))
     found: Lead = get_object_or_404(
-        visible.select_related("search__probe__case", "search__encoder", "candidate__photo"), pk=lead_id
+        mine.select_related("search__probe__case", "search__encoder", "candidate__photo"), pk=lead_id
     )
     return found
+
+
+def _page(
+    request: HttpRequest, found: Lead, evidence_form: EvidenceForm, outcome_form: OutcomeForm, status: int = 200
+) -> HttpResponse:
+    leads.opened(by=signed_in(request), lead=found)
+    probe = found.search.probe
+    said, kinds = found.outcomes.select_related("recorded_by"), policy.current().evidence
+    recorded = found.evidence.select_related("recorded_by")
+    context: dict[str, Any] = {
+        "lead": found,
+        "search": found.search,
+        "probe": probe,
+        "labels": probes.policy_labels(probe),
+        "sheet": queries.lead_sheet(found),
+        "evidence": [(one, kinds.get(one.kind, one.kind)) for one in recorded],
+        "outcomes": said,
+        "found_false": outcomes.is_false(found),
+        "lineups": found.lineups.select_related("exported_by"),
+        "evidence_form": evidence_form,
+        "outcome_form": outcome_form,
+    }
+    return render(request, "reviews/lead.html", context, status=status)

@@ -198,8 +198,12 @@ class Lead(models.Model):
     `first` and `second` are the two that confirm; where a third was needed, one of the three says otherwise.
     PostgreSQL refuses (migration 0004) a lead whose two examinations are not of this search, concluded, by different
     people and rate this candidate, and nobody else, as high as the policy of the search asks; any change but being
-    withdrawn once; deletion.
+    withdrawn once (migration 0005); deletion.
     """
+
+    class Why(models.TextChoices):
+        EXPUNGED = "expunged", "The booking behind it was expunged"
+        CERTIFICATE = "certificate", "An examiner's certificate was not valid"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     search = models.OneToOneField(Search, on_delete=models.PROTECT, related_name="lead")
@@ -207,7 +211,11 @@ class Lead(models.Model):
     first = models.ForeignKey(Examination, on_delete=models.PROTECT, related_name="+")
     second = models.ForeignKey(Examination, on_delete=models.PROTECT, related_name="+")
     released_at = models.DateTimeField(default=timezone.now, editable=False)
-    withdrawn_at = models.DateTimeField(null=True, help_text="When the booking behind it was expunged.")
+    withdrawn_at = models.DateTimeField(null=True)
+    withdrawn_why = models.CharField(max_length=11, choices=Why, blank=True)
+    # A supervisor withdraws with a reason. An expungement needs none here: it has an order.
+    withdrawn_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    withdrawn_reason = models.TextField(max_length=1000, blank=True)
 
     objects: ClassVar = LeadQuerySet.as_manager()
 
@@ -215,7 +223,143 @@ class Lead(models.Model):
         ordering: ClassVar = ["-released_at"]
         constraints: ClassVar = [
             models.CheckConstraint(condition=~Q(first=F("second")), name="lead_needs_two_examinations"),
+            models.CheckConstraint(
+                condition=Q(withdrawn_at__isnull=True, withdrawn_why="", withdrawn_by__isnull=True, withdrawn_reason="")
+                | Q(
+                    withdrawn_at__isnull=False,
+                    withdrawn_why="expunged",
+                    withdrawn_by__isnull=True,
+                    withdrawn_reason="",
+                )
+                | Q(withdrawn_at__isnull=False, withdrawn_why="certificate", withdrawn_by__isnull=False)
+                & ~Q(withdrawn_reason=""),
+                name="withdrawn_lead_says_why",
+            ),
         ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class LeadView(models.Model):
+    """Who has opened a lead: once while it stood, once more after it was withdrawn, which says that they know.
+
+    PostgreSQL refuses change and deletion (migration 0005), and a second look that was none.
+    """
+
+    lead = models.ForeignKey(Lead, on_delete=models.PROTECT, related_name="views")
+    viewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    withdrawn = models.BooleanField(help_text="Whether the lead was withdrawn when it was opened.")
+    at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["lead", "viewer", "withdrawn"], name="one_first_look_per_viewer"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.lead_id} opened"
+
+
+class Evidence(models.Model):
+    """Independent evidence for a lead: what opens the line-up export (RULES 19).
+
+    PostgreSQL refuses change and deletion, and evidence for a lead that is withdrawn (migration 0005).
+    """
+
+    SOURCE_LIMIT: ClassVar = 2000
+
+    lead = models.ForeignKey(Lead, on_delete=models.PROTECT, related_name="evidence")
+    kind = models.CharField(max_length=40, help_text="A code of the policy; what it means is in mugsearch/policy.toml.")
+    source = models.TextField(max_length=SOURCE_LIMIT, help_text="Where it comes from and what it says.")
+    obtained_on = models.DateField()
+    recorded_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    recorded_at = models.DateTimeField(default=timezone.now, editable=False)
+    attested_at = models.DateTimeField(help_text="When it was attested that it does not come from face recognition.")
+
+    class Meta:
+        ordering: ClassVar = ["recorded_at", "id"]
+        verbose_name_plural = "evidence"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(kind="") & ~Q(source=""), name="evidence_says_what_and_whence"),
+        ]
+
+    def __str__(self) -> str:
+        return self.kind
+
+
+class LeadOutcome(models.Model):
+    """What became of a lead, as the investigator says. A later row corrects the earlier ones: the latest counts.
+
+    PostgreSQL refuses change and deletion (migration 0005).
+    """
+
+    class Outcome(models.TextChoices):
+        CONFIRMED = "confirmed_by_other_evidence", "Confirmed by other evidence"
+        FALSE = "false_lead", "False lead: it was somebody else"
+        NO_USE = "no_use", "Of no use to the case"
+        CLOSED = "closed_without_result", "Closed without a result"
+
+    NOTE_LIMIT: ClassVar = 4000
+
+    lead = models.ForeignKey(Lead, on_delete=models.PROTECT, related_name="outcomes")
+    outcome = models.CharField(max_length=27, choices=Outcome)
+    note = models.TextField(max_length=NOTE_LIMIT, blank=True)
+    recorded_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    recorded_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        # By id, which follows the lock on the lead: two clocks could name the wrong one as the latest.
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(
+                    outcome__in=["confirmed_by_other_evidence", "false_lead", "no_use", "closed_without_result"]
+                ),
+                name="lead_outcome_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.outcome
+
+
+class FalseLeadSeen(models.Model):
+    """An examiner has opened the examination whose lead was found false, so the queue need not tell it any more.
+
+    PostgreSQL refuses change and deletion (migration 0005).
+    """
+
+    outcome = models.ForeignKey(LeadOutcome, on_delete=models.PROTECT, related_name="seen")
+    examination = models.ForeignKey(Examination, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["outcome", "examination"], name="false_lead_seen_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.outcome_id} seen"
+
+
+class Lineup(models.Model):
+    """What was exported from a lead: which photographs at which places, so that it can be disclosed.
+
+    The photographs are named by id and not by foreign key: an expungement leaves a place without a photograph, and is
+    not held up by the line-up. PostgreSQL refuses change and deletion, and a line-up of a lead that is withdrawn or
+    has no evidence (migration 0005).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    lead = models.ForeignKey(Lead, on_delete=models.PROTECT, related_name="lineups")
+    photos = models.JSONField(help_text="Ids of the photographs, in the order of the places.")
+    candidate_place = models.PositiveSmallIntegerField(help_text="Where the lead's candidate is, from 1.")
+    exported_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    exported_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-exported_at"]
 
     def __str__(self) -> str:
         return str(self.id)

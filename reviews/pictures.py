@@ -21,13 +21,15 @@ from mugsearch.errors import BadInput, NotAllowed, Unavailable, WrongState
 from mugsearch.gallery.models import Photo
 from mugsearch.probes.models import Search
 from mugsearch.vault import services as vault
-from reviews.models import Examination, Lead
+from reviews import lineup as lineups
+from reviews.models import Examination, Lead, Lineup
 from reviews.order import candidate_at
 from reviews.services import ENDED, require_fit
 
 FULL = 8192  # pixels of the longer side: a photograph of 33 MP is sent as it is, so that it is sharp at any zoom
 THUMB = 240
 PROBE_THUMB = 640
+LINEUP = 640
 
 
 def probe_examined(*, by: User, examination: Examination, thumb: bool = False) -> bytes:
@@ -78,6 +80,22 @@ def sibling_of_lead(*, by: User, lead: Lead, number: int) -> bytes:
         if not 1 <= number <= len(siblings):
             raise Http404
         return _photo(siblings[number - 1].photo, thumb=True)
+
+
+def place_of_lineup(*, by: User, lineup: Lineup, place: int) -> bytes:
+    """Every place in the same way, so that nothing tells the candidate's from the others: the face, as large as it
+    is. Http404 for a place whose photograph is gone."""
+    with audit.act("lineup.photo-viewed", by=by, obj=lineup, place=place, **_about(lineup.lead)):
+        require(by, Role.INVESTIGATOR)
+        shown = {one.number: one.photo for one in lineups.places(lineup)}
+        photo = shown.get(place)
+        if photo is None:
+            raise Http404
+        pixels = _read(photo.booking_id, photo.pk)
+        if photo.face:
+            x, y, width, height = photo.face["box"]
+            pixels = images.crop(pixels, (x, y, width, height), 0.5)
+        return _jpeg(pixels, LINEUP)
 
 
 def _under(examination: Examination) -> dict[str, Any]:

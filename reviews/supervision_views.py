@@ -1,4 +1,5 @@
-"""The supervisors' page: which examinations are open, who holds them since when, and freeing one that is stuck.
+"""The supervisors' pages: which examinations are open, and freeing one that is stuck; which leads examiners confirmed,
+and withdrawing one whose examiner had no valid certificate.
 
 Neither the candidates nor what was found on them is here, nor the case: whose work it is and how far, no more.
 """
@@ -14,7 +15,9 @@ from django.views.decorators.http import require_GET, require_POST
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role, User
 from mugsearch.audit import services as audit
-from reviews import queries, services
+from mugsearch.errors import BadInput
+from reviews import leads, queries, services
+from reviews.forms import WithdrawForm
 
 PER_PAGE = 25
 
@@ -36,3 +39,24 @@ def free(request: HttpRequest, examination_id: UUID) -> HttpResponse:
     services.free(by=signed_in(request), examination=examination)
     messages.success(request, "The examination is back in the queue.")
     return redirect("open_examinations")
+
+
+@needs(Role.SUPERVISOR)
+@require_GET
+def confirmed_leads(request: HttpRequest) -> HttpResponse:
+    page = Paginator(leads.withdrawable_by(signed_in(request)), PER_PAGE).get_page(request.GET.get("page"))
+    audit.record("lead.listed", by=signed_in(request), shown=[str(lead.pk) for lead in page])
+    rows = [(lead, leads.confirmed_by(lead)) for lead in page]
+    return render(request, "reviews/confirmed_leads.html", {"page": page, "rows": rows})
+
+
+@needs(Role.SUPERVISOR)
+@require_POST
+def withdraw_lead(request: HttpRequest, lead_id: UUID) -> HttpResponse:
+    lead = get_object_or_404(leads.withdrawable_by(signed_in(request)), pk=lead_id)
+    form = WithdrawForm(request.POST)
+    if not form.is_valid():
+        raise BadInput(f"Say why the certificate was not valid, in up to {leads.REASON_LIMIT} characters.")
+    leads.withdraw(by=signed_in(request), lead=lead, reason=form.cleaned_data["reason"])
+    messages.success(request, "The lead is withdrawn. Those who opened it are told.")
+    return redirect("confirmed_leads")

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from reviews import lead_views, supervision_views, views
+from reviews import lead_views, lineup_views, supervision_views, views
 
 urlpatterns = [
     path("", views.queue, name="queue"),
@@ -17,8 +17,15 @@ urlpatterns = [
         views.candidate_image,
         name="examination_candidate_image",
     ),
+    path("leads", supervision_views.confirmed_leads, name="confirmed_leads"),
     path("leads/<uuid:lead_id>", lead_views.lead, name="lead"),
     path("leads/<uuid:lead_id>/probe.jpg", lead_views.probe_image, name="lead_probe_image"),
     path("leads/<uuid:lead_id>/candidate.jpg", lead_views.candidate_image, name="lead_candidate_image"),
     path("leads/<uuid:lead_id>/photos/<int:number>.jpg", lead_views.sibling_image, name="lead_sibling_image"),
+    path("leads/<uuid:lead_id>/evidence", lead_views.record_evidence, name="record_evidence"),
+    path("leads/<uuid:lead_id>/outcome", lead_views.record_outcome, name="record_outcome"),
+    path("leads/<uuid:lead_id>/withdraw", supervision_views.withdraw_lead, name="withdraw_lead"),
+    path("leads/<uuid:lead_id>/lineups", lineup_views.export, name="export_lineup"),
+    path("leads/<uuid:lead_id>/lineups/<uuid:lineup_id>", lineup_views.lineup, name="lineup"),
+    path("leads/<uuid:lead_id>/lineups/<uuid:lineup_id>/<int:place>.jpg", lineup_views.photo, name="lineup_photo"),
 ]

@@ -15,11 +15,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import ExaminerCertificate, Role, User
-from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, MugsearchError, NotAllowed
 from mugsearch.probes import policy
 from mugsearch.vault.responses import image
-from reviews import pictures, queries, services, worksheet
+from reviews import outcomes, pictures, queries, services, worksheet
 from reviews.forms import REMAINING, FindingForm
 from reviews.models import GRADES, Examination, Finding
 
@@ -52,6 +51,7 @@ def queue(request: HttpRequest) -> HttpResponse:
         "today": today,
         "queue": queries.queue_of(user),
         "claimed": claimed,
+        "found_false": outcomes.found_false(user),
         "came_back": queries.came_back(user),
         "claim_hours": policy.current().claim_hours,
         "full": len(claimed) >= services.OPEN_AT_ONCE,
@@ -84,7 +84,7 @@ def examination(request: HttpRequest, examination_id: UUID) -> HttpResponse:
     if mine.state == Examination.State.RELEASED:
         messages.info(request, services.ENDED[mine.release])
         return redirect("queue")
-    audit.record("examination.viewed", by=signed_in(request), obj=mine, case=mine.search.probe.case_id)
+    outcomes.examination_opened(by=signed_in(request), examination=mine)
     sheet = queries.sheet(mine)
     if mine.state == Examination.State.CONCLUDED:
         return render(request, "reviews/concluded.html", _concluded(sheet))
@@ -211,7 +211,12 @@ def _places(sheet: queries.Sheet) -> list[dict[str, Any]]:
 
 def _concluded(sheet: queries.Sheet) -> dict[str, Any]:
     needed = queries.examination_state(sheet.examination.search).examiners_needed
-    return {"sheet": sheet, "places": _places(sheet), "others": needed - 1 if sheet.over else 0}
+    return {
+        "sheet": sheet,
+        "places": _places(sheet),
+        "others": needed - 1 if sheet.over else 0,
+        "false_at": outcomes.false_since(sheet.examination) if sheet.over else None,
+    }
 
 
 def _stage(request: HttpRequest, sheet: queries.Sheet) -> dict[str, Any]:

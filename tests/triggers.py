@@ -13,9 +13,14 @@ GUARDED = (
     "probes_repeat",
     "probes_search",
     "reviews_adjudication",
+    "reviews_evidence",
     "reviews_examination",
+    "reviews_falseleadseen",
     "reviews_finding",
     "reviews_lead",
+    "reviews_leadoutcome",
+    "reviews_leadview",
+    "reviews_lineup",
 )
 
 

@@ -15,6 +15,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 from serving.records import FAMILY, LARGE_CASE, Staff
 
 from mugsearch.accounts.models import Role, User
@@ -22,7 +23,7 @@ from mugsearch.audit.models import Entry
 from mugsearch.gallery.models import ImportRun, Person, Photo
 from mugsearch.probes.models import Case
 from mugsearch.retention.models import ExpungementOrder
-from reviews.models import Examination, Lead
+from reviews.models import Evidence, Examination, Lead, Lineup
 
 # What is no page: it changes something, or sends a picture, or a whole file, or is the same for everybody.
 CHANGES = """
@@ -32,10 +33,12 @@ CHANGES = """
     api_pick_face api_refuse_photo api_share_case api_probe_searches api_try_again api_next_examination api_free
     api_findings api_exclude_remaining api_release api_conclude api_preview_booking api_approve_expungement
     api_withdraw_expungement api_verify_audit
+    record_evidence record_outcome withdraw_lead export_lineup api_withdraw_lead
 """
 PICTURES = """
     photo_image probe_image examination_probe_image examination_candidate_image lead_probe_image lead_candidate_image
-    lead_sibling_image api_photo_image api_probe_image api_examination_probe_image api_examination_candidate_image
+    lead_sibling_image lineup_photo api_lineup_photo
+    api_photo_image api_probe_image api_examination_probe_image api_examination_candidate_image
     api_lead_probe_image api_lead_candidate_image api_lead_sibling_image
 """
 WHOLE_FILES = "import_rejects export_audit api_export_audit"
@@ -156,6 +159,14 @@ def _of_investigators(staff: Staff) -> Iterator[Page]:
     yield Page(Role.INVESTIGATOR, "search", {"search_id": search.pk})
     yield Page(Role.INVESTIGATOR, "search_repeats", {"search_id": search.pk})
     yield Page(Role.INVESTIGATOR, "lead", {"lead_id": lead.pk})
+    lineup = _lineup(me, lead)
+    yield Page(Role.INVESTIGATOR, "lineup", {"lead_id": lead.pk, "lineup_id": lineup.pk})
+    for name in ("api_lead_evidence", "api_lead_outcomes", "api_lead_lineups"):
+        yield Page(Role.INVESTIGATOR, name, {"pk": lead.pk})
+    yield Page(Role.INVESTIGATOR, "api_lineup", {"pk": lead.pk, "lineup": lineup.pk})
+    for name in ("api_overdue_leads", "api_withdrawn_leads"):
+        for query in ({}, {"page": "last"}):
+            yield Page(Role.INVESTIGATOR, name, query=query)
     last = {"page": "last"}
     for query in ({}, last, {"number": case.number}):
         yield Page(Role.INVESTIGATOR, "api_cases", query=query)
@@ -173,6 +184,14 @@ def _of_investigators(staff: Staff) -> Iterator[Page]:
     yield Page(Role.INVESTIGATOR, "api_lead", {"pk": lead.pk})
 
 
+def _lineup(me: User, lead: Lead) -> Lineup:
+    """As an export leaves it, of photographs whose rows are here: the made gallery records no sex to choose by."""
+    evidence = {"kind": "witness", "source": "A letter", "obtained_on": timezone.localdate()}
+    Evidence.objects.create(lead=lead, recorded_by=me, attested_at=timezone.now(), **evidence)
+    photos = [str(pk) for pk in Photo.objects.enrolled().values_list("pk", flat=True)[:6]]
+    return Lineup.objects.create(lead=lead, photos=photos, candidate_place=1, exported_by=me)
+
+
 def _of_the_others(staff: Staff) -> Iterator[Page]:
     examiner, administrator = staff.of_role[Role.EXAMINER], staff.of_role[Role.ADMINISTRATOR]
     mine = Examination.objects.concluded().filter(examiner=examiner).order_by("claimed_at", "pk")[0]
@@ -187,8 +206,10 @@ def _of_the_others(staff: Staff) -> Iterator[Page]:
     yield Page(Role.EXAMINER, "api_examination", {"pk": mine.pk})
     for query in ({}, {"page": "999999"}):
         yield Page(Role.SUPERVISOR, "open_examinations", query=query)
+        yield Page(Role.SUPERVISOR, "confirmed_leads", query=query)
     for query in ({}, {"page": "last"}):
         yield Page(Role.SUPERVISOR, "api_open_examinations", query=query)
+        yield Page(Role.SUPERVISOR, "api_confirmed_leads", query=query)
     for query in ({}, {"page": "999999"}):
         yield Page(Role.ADMINISTRATOR, "users", query=query)
     for query in ({}, {"page": "last"}, {"username": "auditor"}, {"is_active": "true"}):

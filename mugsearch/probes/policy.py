@@ -18,19 +18,32 @@ from mugsearch.probes.models import PolicyVersion
 
 UNREADABLE = (UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, AttributeError)
 
+# For a policy file of before there was evidence: without a kind to choose no lead could be used.
+EVIDENCE = {
+    "witness": "Witness who knows the person or saw the act",
+    "physical": "Physical evidence: fingerprints, DNA, an object",
+    "digital": "Digital evidence: phone, account or payment data",
+    "location": "Proof of where the person was",
+    "statement": "Statement of the person",
+    "records": "Records of another agency or a business",
+}
+
 
 @dataclass(frozen=True)
 class Policy:
-    """`offences`, `legal_bases`, `sources`, `refused_sources`: code -> label, in the file's order."""
+    """`offences`, `legal_bases`, `sources`, `refused_sources`, `evidence`: code -> label, in the file's order."""
 
     examiners: int
     list_size: int
     positive_rating: int
     claim_hours: int
+    lead_days: int
+    lineup_fillers: int
     offences: dict[str, str]
     legal_bases: dict[str, str]
     sources: dict[str, str]
     refused_sources: dict[str, str]
+    evidence: dict[str, str]
     attestation: str
     digest: str
 
@@ -70,10 +83,13 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
         list_size=int(raw["list_size"]),
         positive_rating=int(raw.get("positive_rating", 2)),
         claim_hours=int(raw.get("claim_hours", 24)),
+        lead_days=int(raw.get("lead_days", 30)),
+        lineup_fillers=int(raw.get("lineup_fillers", 5)),
         offences=_labels(raw, "offences"),
         legal_bases=_labels(raw, "legal_bases"),
         sources=_labels(raw, "sources"),
         refused_sources=_labels(raw, "refused_sources"),
+        evidence=_labels({"evidence": EVIDENCE, **raw}, "evidence"),
         attestation=str(raw["attestation"]["text"]),
         digest=digest,
     )
@@ -86,6 +102,12 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
         raise ValueError("positive_rating has to be between 1 and 3")
     if not 1 <= policy.claim_hours <= 168:
         raise ValueError("claim_hours has to be between 1 and 168")
+    if not 1 <= policy.lead_days <= 365:
+        raise ValueError("lead_days has to be between 1 and 365")
+    if not 3 <= policy.lineup_fillers <= 11:
+        raise ValueError("lineup_fillers has to be between 3 and 11")
+    if not policy.evidence:
+        raise ValueError("evidence can't be empty")
     if not (policy.offences and policy.legal_bases and policy.sources and policy.attestation.strip()):
         raise ValueError("offences, legal_bases, sources and the attestation can't be empty")
     return policy

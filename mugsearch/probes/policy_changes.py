@@ -65,6 +65,8 @@ def _effects(now: Policy, then: Policy) -> Iterator[Effect]:
             "Searches requested from now on. Those requested before are examined by what was in force then.",
         ),
         "claim_hours": ("Idle claims go back after hours", "Every examination that is claimed now or later."),
+        "lead_days": ("A lead without an outcome is overdue after days", "Every lead that is open now or later."),
+        "lineup_fillers": ("Others in a line-up", "Line-ups exported from now on. Those exported before stay."),
     }
     for name, (what, means) in numbers.items():
         before, after = getattr(now, name), getattr(then, name)
@@ -77,13 +79,15 @@ def _effects(now: Policy, then: Policy) -> Iterator[Effect]:
         "legal_bases": ("Legal basis", *chosen),
         "sources": ("Source", *chosen),
         "refused_sources": ("Refused source", "is refused with its name", "is no longer refused by name"),
+        "evidence": ("Kind of evidence", "can be chosen for a lead", "can't be chosen any more; evidence of it stays"),
     }
     for name, (what, comes, goes) in lists.items():
         before, after = getattr(now, name), getattr(then, name)
         for code in [*before, *(code for code in after if code not in before)]:
             old, new = before.get(code, ""), after.get(code, "")
             if old != new:
-                happens = "is called otherwise, on old probes too" if old and new else comes if new else goes
+                on = "evidence" if name == "evidence" else "probes"
+                happens = f"is called otherwise, on old {on} too" if old and new else comes if new else goes
                 yield Effect(what, old, new, f"“{code}” {happens}.")
     if now.attestation != then.attestation:
         yield Effect("Attestation", now.attestation, then.attestation, "Everybody who uploads an image from now on.")

@@ -105,6 +105,7 @@ def _page(request: HttpRequest, form: ProposalForm, status: int = 200) -> HttpRe
         ("Legal bases", now.legal_bases),
         ("Sources", now.sources),
         ("Refused sources", now.refused_sources),
+        ("Kinds of evidence", now.evidence),
     ]
     context: dict[str, Any] = {
         "policy": now,

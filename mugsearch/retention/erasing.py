@@ -32,6 +32,7 @@ from mugsearch.probes.models import SiblingPhoto
 from mugsearch.retention import queries
 from mugsearch.retention.models import ExpungementOrder
 from mugsearch.vault import services as vault
+from reviews.models import Lead
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def erase_rows(order: ExpungementOrder, preview: queries.Preview, *, by: User) -
     booking, now = preview.booking, timezone.now()
     Suppression.objects.get_or_create(digest=suppression.digest(booking.agency_id, booking.booking_number))
     SiblingPhoto.objects.filter(pk__in=preview.siblings).delete()
-    queries.leads_of(booking).update(withdrawn_at=now)
+    queries.leads_of(booking).update(withdrawn_at=now, withdrawn_why=Lead.Why.EXPUNGED)
     queries.candidates_of(booking).update(person=None, photo=None, score=None, forgotten_at=now)
     templates = list(queries.templates_of(booking).only("pk", "encoder_id").order_by("pk"))
     order.generation = changes.drop(templates)

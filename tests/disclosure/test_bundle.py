@@ -156,7 +156,7 @@ def test_whoever_was_expunged_is_an_empty_place() -> None:
     person.family_name = "Zzerased"
     person.save()
     forget(erased)
-    Lead.objects.filter(search=search).update(withdrawn_at=search.finished_at)
+    Lead.objects.filter(search=search).update(withdrawn_at=search.finished_at, withdrawn_why=Lead.Why.EXPUNGED)
     bundle = bundle_of(search)
     files = files_of(bundle)
     place = content_of(bundle)["candidates"][0]

@@ -422,13 +422,13 @@ def test_a_lead_can_be_withdrawn_once_and_nothing_else_of_it_changes():
     with refused("nothing else"):
         only.update(candidate=candidate(search, 2))
     with refused("nothing else"):
-        only.update(released_at=timezone.now(), withdrawn_at=timezone.now())
+        only.update(released_at=timezone.now(), withdrawn_at=timezone.now(), withdrawn_why="expunged")
     forget(candidate(search, 1))
-    assert only.update(withdrawn_at=timezone.now()) == 1
+    assert only.update(withdrawn_at=timezone.now(), withdrawn_why="expunged") == 1
     with refused("nothing else"):
         only.update(withdrawn_at=None)
     with refused("nothing else"):
-        only.update(withdrawn_at=timezone.now())
+        only.update(withdrawn_at=timezone.now(), withdrawn_why="expunged")
     with refused("never deleted"):
         sql("DELETE FROM reviews_lead")
     assert Finding.objects.filter(candidate=candidate(search, 1), conclusion=SAME).count() == 2

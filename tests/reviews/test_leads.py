@@ -88,7 +88,8 @@ def test_every_lead_carries_the_notice_withdrawn_or_not(
         assert notice.TEXT in shown
         assert api(user).get(f"/api/v1/leads/{lead.pk}").json()["notice"] == notice.NOTICE
         assert api(user).get("/api/v1/leads").json()["results"][0]["notice"] == notice.NOTICE
-        Lead.objects.update(withdrawn_at=timezone.now()) if lead.withdrawn_at is None else None
+        if lead.withdrawn_at is None:
+            Lead.objects.update(withdrawn_at=timezone.now(), withdrawn_why="expunged")
         lead.refresh_from_db()
 
 
@@ -102,7 +103,7 @@ def test_the_notice_says_the_same_on_pages_and_over_the_api():
 
 def test_a_withdrawn_lead_shows_nobody(lead: Lead, page: Callable[[User], Any], api: Callable[[User], Any]):
     forget(candidate(lead.search, 2))
-    Lead.objects.update(withdrawn_at=timezone.now())
+    Lead.objects.update(withdrawn_at=timezone.now(), withdrawn_why="expunged")
 
     for text in texts(lead, page, api):
         for part in ("Family2", "PERSON-2", "BOOKING-2"):
@@ -115,7 +116,7 @@ def test_a_withdrawn_lead_shows_nobody(lead: Lead, page: Callable[[User], Any], 
 def test_a_lead_withdrawn_before_its_candidate_is_forgotten_shows_nobody_either(
     lead: Lead, page: Callable[[User], Any], api: Callable[[User], Any]
 ):
-    Lead.objects.update(withdrawn_at=timezone.now())
+    Lead.objects.update(withdrawn_at=timezone.now(), withdrawn_why="expunged")
     for text in texts(lead, page, api):
         assert "Family2" not in text
     assert_no_images_but_the_probe(lead, page, api)
