@@ -8,7 +8,7 @@ from mugsearch.accounts.models import User
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, WrongState
 from mugsearch.probes import policy
-from reviews.leads import case_of, locked, require_on_case
+from reviews.leads import case_of, locked, require_nameless, require_on_case
 from reviews.models import Evidence, Lead
 
 ATTESTATION = (
@@ -33,6 +33,7 @@ def record_evidence(
             raise BadInput("Evidence can't have been obtained in the future.")
         if not attested:
             raise BadInput("Attest that the evidence does not come from face recognition, or don't record it.")
+        require_nameless(lead, source)
         if locked(lead).withdrawn_at:
             raise WrongState(WITHDRAWN)
         now = timezone.now()

@@ -15,7 +15,9 @@ from mugsearch.accounts.models import ExaminerCertificate, Role, User
 from mugsearch.accounts.services import require
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, NotAllowed, WrongState
+from mugsearch.gallery import naming
 from mugsearch.probes import models as probes
+from mugsearch.probes.models import Candidate
 from reviews.models import Examination, Lead, LeadQuerySet, LeadView
 
 REASON_LIMIT = 1000
@@ -60,6 +62,20 @@ def withdrawn_unread(user: User) -> LeadQuerySet:
     return found
 
 
+def require_nameless(lead: Lead, text: str) -> None:
+    """What is written about a lead is kept for good, also when the booking behind it is expunged. Raises BadInput."""
+    photo = Candidate.objects.select_related("photo__booking__person").get(pk=lead.candidate_id).photo
+    if photo is None:
+        return
+    if said := naming.name_in(photo.booking, text):
+        raise BadInput(
+            f"Leave out the name of the lead's person, also where it is an ordinary word (“{said}”): this text is kept "
+            "for good, also when they are expunged."
+        )
+    if naming.number_in(photo.booking, text):
+        raise BadInput("Leave out the booking number and the person id: this text is kept for good.")
+
+
 # --- the supervisor ---------------------------------------------------------------------------------
 
 
@@ -70,6 +86,7 @@ def withdraw(*, by: User, lead: Lead, reason: str) -> None:
         reason = reason.strip()
         if not reason or len(reason) > REASON_LIMIT or "\x00" in reason:
             raise BadInput(f"Say why the certificate was not valid, in up to {REASON_LIMIT} characters.")
+        require_nameless(lead, reason)
         if not withdrawable_by(by).filter(pk=lead.pk).exists():
             raise NotAllowed("You can withdraw leads of your agency, on cases you are not on and did not examine.")
         if locked(lead).withdrawn_at:

@@ -25,6 +25,7 @@ from mugsearch.gallery.models import Encoder
 from mugsearch.probes import services as probes
 from mugsearch.probes.models import Candidate, PolicyVersion, Probe, Repeat, Search
 from reviews.decision import fused
+from reviews.evidence import label_of
 from reviews.models import Examination, Finding, Lead
 from reviews.notice import NOTICE
 from reviews.queries import ExaminationState, examination_states, lead_of, list_of
@@ -298,6 +299,41 @@ def _lead(lead: Lead | None) -> dict[str, Any] | None:
         "confirmed_by": [str(lead.first_id), str(lead.second_id)],
         "released_at": _time(lead.released_at),
         "withdrawn_at": _time(lead.withdrawn_at),
+        "withdrawn_why": lead.withdrawn_why,
+        "withdrawn_by": _user(lead.withdrawn_by) if lead.withdrawn_by else None,
+        "withdrawn_reason": lead.withdrawn_reason,
+        "evidence": [
+            {
+                "kind": one.kind,
+                "label": label_of(one.kind),
+                "source": one.source,
+                "obtained_on": _day(one.obtained_on),
+                "attested_at": _time(one.attested_at),
+                "recorded_at": _time(one.recorded_at),
+                "recorded_by": _user(one.recorded_by),
+            }
+            for one in lead.evidence.select_related("recorded_by")
+        ],
+        "outcomes": [
+            {
+                "outcome": one.outcome,
+                "label": one.get_outcome_display(),
+                "note": one.note,
+                "recorded_at": _time(one.recorded_at),
+                "recorded_by": _user(one.recorded_by),
+            }
+            for one in lead.outcomes.select_related("recorded_by").order_by("pk")
+        ],
+        "lineups": [
+            {
+                "id": str(one.pk),
+                "places": len(one.photos),
+                "candidate_place": one.candidate_place,
+                "exported_at": _time(one.exported_at),
+                "exported_by": _user(one.exported_by),
+            }
+            for one in lead.lineups.select_related("exported_by").order_by("exported_at")
+        ],
     }
 
 

@@ -1,15 +1,12 @@
 """From a booking number to an order: looking up, asking, withdrawing, and the second clerk's approval, which erases."""
 
-import re
-import unicodedata
-
 from django.utils import timezone
 
 from mugsearch.accounts.models import Role, User
 from mugsearch.accounts.services import require
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, NotAllowed, Unavailable, WrongState
-from mugsearch.gallery import locks
+from mugsearch.gallery import locks, naming
 from mugsearch.gallery.models import Booking
 from mugsearch.retention import erasing, queries
 from mugsearch.retention.models import ExpungementOrder
@@ -113,35 +110,12 @@ def _line(text: str) -> str:
 
 def _refuse_naming(booking: Booking, order_number: str, reason: str) -> None:
     """The order outlives the booking and goes on the certificate, so it may not say whose booking it was."""
-    person = booking.person
-    # Short given names are ordinary words too often ("An", "Jo"), unless they are all there is.
-    given = _words(person.given_names)
-    names = _words(person.family_name) | {word for word in given if len(word) > 2 or not person.family_name}
-    # Courts put short words of their own into the numbers of their orders, such as CV and CR.
     text = f"{order_number} {reason}"
-    if said := names & (_words(reason) | {word for word in _words(text) if len(word) > 3}):
+    # Courts put short words of their own into the numbers of their orders, such as CV and CR.
+    if said := naming.name_in(booking, reason) or naming.name_in(booking, text, shortest=4):
         raise BadInput(
-            f"Leave out the person's name, also where it is an ordinary word (“{min(said)}”): "
+            f"Leave out the person's name, also where it is an ordinary word (“{said}”): "
             "order number and reason are kept for good."
         )
-    if any(_mentions(text, number) for number in (booking.booking_number, person.person_id)):
+    if naming.number_in(booking, text):
         raise BadInput("Leave out the booking number and the person id: order number and reason are kept for good.")
-
-
-def _words(text: str) -> set[str]:
-    """Words of two letters and more, without capitals and accents; O'Brien is obrien."""
-    joined = re.sub(r"(?<=\w)['’‐-](?=[^\W\d])", "", _folded(text))
-    found = re.findall(r"[^\W\d_]+", f"{joined} {_folded(text)}")
-    return {word for word in found if len(word) > 1}
-
-
-def _mentions(text: str, number: str) -> bool:
-    """Whatever stands between its parts there."""
-    parts = re.findall(r"[^\W_]+", _folded(number))
-    spelled = r"[\W_]+".join(map(re.escape, parts))
-    return bool(parts) and bool(re.search(rf"(?<![\w-]){spelled}(?![\w-])", _folded(text)))
-
-
-def _folded(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(character for character in plain if not unicodedata.combining(character))

@@ -24,6 +24,7 @@ from mugsearch.errors import NotAllowed, Unavailable, WrongState
 from mugsearch.probes import policy, policy_changes
 from mugsearch.probes.models import Search
 from mugsearch.vault import services as vault
+from reviews import evidence, leads, outcomes
 from reviews.models import Lead
 from reviews.notice import TEXT, TITLE
 from tests.disclosure.arrange import bundle_of, content_of, examined, files_of, searched, supervisor, with_lead
@@ -404,3 +405,24 @@ def test_after_an_expungement_the_bundle_holds_nothing_of_the_person() -> None:
     assert not [photograph for photograph in photographs if photograph in after]
     schema = json.loads(files_of(after)["schema.json"])
     jsonschema.Draft202012Validator(schema).validate(content)
+
+
+def test_what_a_lead_was_used_for_is_in_the_bundle() -> None:
+    search = with_lead()
+    lead = Lead.objects.get(search=search)
+    me = search.requested_by
+    evidence.record_evidence(
+        by=me, lead=lead, kind="witness", source="A neighbour", obtained_on=search.finished_at.date(), attested=True
+    )
+    outcomes.record_outcome(by=me, lead=lead, outcome="no_use", note="Nothing came of it")
+    outcomes.record_outcome(by=me, lead=lead, outcome="false_lead", note="It was somebody else")
+    leads.withdraw(by=supervisor(), lead=lead, reason="The school had lost its licence")
+
+    bundle = bundle_of(search)
+    told = content_of(bundle)["lead"]
+    assert [one["source"] for one in told["evidence"]] == ["A neighbour"]
+    assert [one["outcome"] for one in told["outcomes"]] == ["no_use", "false_lead"]
+    assert (told["withdrawn_why"], told["withdrawn_reason"]) == ("certificate", "The school had lost its licence")
+    printed = files_of(bundle)["bundle.html"].decode()
+    for shown in ("A neighbour", "It was somebody else", "The school had lost its licence"):
+        assert shown in printed

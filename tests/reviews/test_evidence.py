@@ -10,8 +10,9 @@ from django.utils import timezone
 from mugsearch.accounts.models import User
 from mugsearch.audit.models import Entry
 from mugsearch.errors import BadInput, NotAllowed, WrongState
+from mugsearch.gallery.models import Person
 from mugsearch.probes import policy
-from reviews import evidence
+from reviews import evidence, leads, outcomes
 from reviews.models import Evidence
 from tests.factories import investigator
 from tests.reviews.leads import SOURCE, a_lead, investigator_of, recorded, supervisor, withdrawn
@@ -142,3 +143,22 @@ def _policy() -> dict[str, Any]:
     from django.conf import settings
 
     return tomllib.loads(Path(settings.MUGSEARCH_POLICY).read_text())
+
+
+@pytest.mark.parametrize("says", ["Saw {family} at the bank", "Booked as {number}", "Known as {person}"])
+def test_what_is_written_about_a_lead_names_nobody_because_it_outlives_an_expungement(says: str):
+    lead = a_lead()
+    photo = lead.candidate.photo
+    assert photo
+    booking = photo.booking
+    Person.objects.filter(pk=booking.person_id).update(family_name="O'Hallor")
+    text = says.format(
+        family="o'hallor", number=booking.booking_number.replace("-", " "), person=booking.person.person_id
+    )
+    by = investigator_of(lead)
+    with pytest.raises(BadInput, match="Leave out"):
+        recorded(lead, source=text)
+    with pytest.raises(BadInput, match="Leave out"):
+        outcomes.record_outcome(by=by, lead=lead, outcome="no_use", note=text)
+    with pytest.raises(BadInput, match="Leave out"):
+        leads.withdraw(by=supervisor(), lead=lead, reason=text)
