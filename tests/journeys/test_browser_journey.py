@@ -15,7 +15,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.test.utils import override_settings
 
-from mugsearch.accounts.models import User
+from mugsearch.accounts.models import Role, User
 from mugsearch.probes.models import Candidate
 from reviews.models import Examination, Lead
 from reviews.order import in_order
@@ -207,6 +207,21 @@ def test_the_main_job_in_a_browser(desk, workers, mugshots, tmp_path):
         examine(desk(another), another, None)
     detective.reload()
     detective.get_by_text("No lead").first.wait_for()
+
+    search = Lead.objects.get().search_id
+    for user, paths in (
+        (auditor, ["/policy", "/disclosure/?number=26-000001", f"/disclosure/searches/{search}"]),
+        (factories.administrator(), ["/policy"]),
+        (factories.UserFactory(roles=[Role.SUPERVISOR]), ["/reviews/leads", "/policy"]),
+        (investigator, ["/cases/", f"/searches/{search}"]),
+    ):
+        page = desk(user)
+        for width, scheme in ((1280, "light"), (768, "dark"), (360, "dark")):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme)
+            for path in paths:
+                assert page.goto(path).ok, path
+                require_accessible(page)
 
     record = desk(auditor)
     for act in ("probe.submitted", "search.finished", "booking.expunged"):
