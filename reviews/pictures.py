@@ -52,12 +52,14 @@ def candidate_examined(*, by: User, examination: Examination, position: int, thu
 
 
 def prepare(search: Search) -> None:
-    """Make what an examiner of this search will look at, so that nobody waits for it."""
+    """Make what an examiner of this search will look at, so that nobody waits for it. Views are kept here only: if a
+    look kept one, how long it takes would tell the next examiner what the one before looked at."""
     for thumb in (True, False):
-        _probe(search.probe_id, thumb=thumb)
+        with suppress(Http404, Unavailable):  # whoever looks is told
+            _probe(search.probe_id, thumb=thumb, keep=True)
         for candidate in search.candidates.select_related("photo").order_by("?"):  # nobody's first is made last
-            with suppress(Http404):
-                _photo(candidate.photo, thumb=thumb, alone=True)
+            with suppress(Http404, Unavailable):
+                _photo(candidate.photo, thumb=thumb, alone=True, keep=True)
 
 
 def probe_of_lead(*, by: User, lead: Lead) -> bytes:
@@ -116,12 +118,12 @@ def _require_open_to(by: User, examination: Examination) -> None:
         require_fit(by, examination.search)
 
 
-def _probe(probe: UUID, *, thumb: bool) -> bytes:
+def _probe(probe: UUID, *, thumb: bool, keep: bool = False) -> bytes:
     side = PROBE_THUMB if thumb else FULL
-    return _made_once(probe, probe, thumb, lambda pixels: _jpeg(pixels, side))
+    return _made_once(probe, probe, thumb, lambda pixels: _jpeg(pixels, side), keep=keep)
 
 
-def _photo(photo: Photo | None, *, thumb: bool, alone: bool = False) -> bytes:
+def _photo(photo: Photo | None, *, thumb: bool, alone: bool = False, keep: bool = False) -> bytes:
     """`alone`: of a photograph with several faces only the enrolled one, so that nobody compares the wrong person."""
     if photo is None:
         raise Http404
@@ -132,23 +134,25 @@ def _photo(photo: Photo | None, *, thumb: bool, alone: bool = False) -> bytes:
 
     if not (thumb or alone) and len(photo.faces) > 1:  # of these the full view is the face alone
         return drawn(_read(photo.booking_id, photo.pk))
-    return _made_once(photo.booking_id, photo.pk, thumb, drawn)
+    return _made_once(photo.booking_id, photo.pk, thumb, drawn, keep=keep)
 
 
-def _made_once(owner: UUID, name: UUID, thumb: bool, draw: Callable[[NDArray[np.uint8]], bytes]) -> bytes:
+def _made_once(
+    owner: UUID, name: UUID, thumb: bool, draw: Callable[[NDArray[np.uint8]], bytes], *, keep: bool
+) -> bytes:
     """Decoding a large photograph takes a second, so the view of it is kept, sealed like the photograph itself."""
     kind = "thumb" if thumb else "full"
     try:
         if (kept := vault.read_view(owner, name, kind)) is not None:
             return kept
         made = draw(_read(owner, name))
-        with suppress(Unavailable):  # a full disk: it is made again the next time
-            vault.store_view(owner, name, kind, made)
-        if not vault.has_key(owner):  # expunged meanwhile: the files may have been removed before this one was there
-            vault.remove_file(name)
-            raise Http404
+        if keep:
+            with suppress(Unavailable):  # a full disk: it is made again the next time
+                vault.store_view(owner, name, kind, made)
     except vault.KeyDestroyed as error:
         raise Http404 from error  # expunged between two requests of one page
+    if keep and not vault.has_key(owner):  # expunged meanwhile: the files may have been removed before this was there
+        vault.remove_file(name)
     return made
 
 

@@ -50,10 +50,13 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
     """Finished searches this person may examine now, in the order in which they are offered.
 
     Of their agency, with a place free and somebody left on the list; not one they submitted, requested, or know from
-    being on the case; not one they hold or have concluded. The longest waiting first; those they gave back come after
-    all others. One that needs a third examiner waits since then, so that its place in the queue doesn't tell it.
+    being on the case; not one of an image they examine or have examined, in whatever search. The longest waiting
+    first; those they gave back come after all others. One that needs a third examiner waits since then, so that its
+    place in the queue doesn't tell it.
     """
     mine = Examination.objects.filter(search=OuterRef("pk"), examiner=by)
+    # Who has examined the image knows what others found on the same people.
+    of_image = Examination.objects.held().filter(examiner=by, search__probe__sha256=OuterRef("probe__sha256"))
     on_case = probes.Case.members.through.objects.filter(case_id=OuterRef("probe__case_id"), user_id=by.pk)
     alive = Candidate.objects.filter(search=OuterRef("pk"), forgotten_at__isnull=True)
     held = Count("examinations", filter=~Q(examinations__state=Examination.State.RELEASED))
@@ -62,7 +65,7 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
         .filter(probe__case__agency=by.agency_id)
         .exclude(requested_by=by)
         .exclude(probe__submitted_by=by)
-        .filter(~Exists(on_case), ~Exists(mine.held()), Exists(alive))
+        .filter(~Exists(on_case), ~Exists(of_image), Exists(alive))
         .annotate(
             places_held=held,
             places=Case(When(adjudication__isnull=True, then=FEWEST), default=MOST),

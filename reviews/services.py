@@ -9,6 +9,7 @@ import json
 from typing import Any
 from uuid import UUID
 
+from celery import current_app
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -34,6 +35,7 @@ ENDED = {
     Examination.Release.FREED: "A supervisor has given this examination back to the queue.",
     Examination.Release.EXPIRED: "Nobody worked on this examination in time, so it went back to the queue.",
 }
+PREPARE = "reviews.tasks.prepare_views"  # by its name: that module needs this one
 # Claimed at a time: room to put a hard one aside and go on, too little to keep a queue from the others.
 OPEN_AT_ONCE = 3
 
@@ -50,6 +52,8 @@ def claim_next(*, by: User) -> Examination:
         examination = Examination.objects.create(search=search, examiner=by)
         act.obj, act.case = examination, search.probe.case_id
         act.note(search=str(search.pk))
+        # Again, should the message of the search have been lost, or the search be from before there were views.
+        transaction.on_commit(lambda: current_app.send_task(PREPARE, [str(search.pk)]), robust=True)
     return examination
 
 

@@ -151,7 +151,7 @@ class ProbeFactory(factory.django.DjangoModelFactory[Probe]):
     source_detail = "Camera at the entrance"
     attested_at = factory.LazyFunction(timezone.now)
     policy_digest = "0" * 64
-    sha256 = "1" * 64
+    sha256 = factory.Sequence(lambda n: hashlib.sha256(f"probe {n}".encode()).hexdigest())
     format = "PNG"
     width = 240
     height = 320

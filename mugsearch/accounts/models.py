@@ -46,9 +46,10 @@ class UserManager(BaseUserManager["User"]):
         return self.exclude(username=CONSOLE)
 
     def fit_to_examine(self) -> "models.QuerySet[User]":
-        """Examiners with a certificate that is valid today."""
+        """Examiners with a certificate that is valid today, who don't read the audit: it tells who found what."""
         certified = ExaminerCertificate.objects.valid().filter(examiner=OuterRef("pk"))
-        return self.filter(Exists(certified), is_active=True, grants__role=Role.EXAMINER)
+        audits = RoleGrant.objects.filter(user=OuterRef("pk"), role=Role.AUDITOR)
+        return self.filter(Exists(certified), ~Exists(audits), is_active=True, grants__role=Role.EXAMINER)
 
 
 class User(AbstractBaseUser):

@@ -47,6 +47,7 @@ def add_user(
 ) -> User:
     with audit.act("user.added", by=by, roles=sorted(roles)) as act:
         require(by, Role.ADMINISTRATOR)
+        _require_apart(roles)
         if User.objects.filter(username__iexact=username).exists():
             raise WrongState(f"There is already a user {username}.")
         user = User(username=username, full_name=full_name, agency=agency)
@@ -74,6 +75,7 @@ def set_roles(*, by: User, user: User, roles: list[Role]) -> None:
         require(by, Role.ADMINISTRATOR)
         if user == by:
             raise NotAllowed("Another administrator has to change your roles.")
+        _require_apart(roles)
         user.grants.exclude(role__in=roles).delete()
         for role in roles:
             RoleGrant.objects.get_or_create(user=user, role=role, defaults={"granted_by": by})
@@ -121,6 +123,12 @@ def revoke_certificate(*, by: User, certificate: ExaminerCertificate) -> None:
         revoked = ExaminerCertificate.objects.filter(pk=certificate.pk, revoked_at__isnull=True)
         if revoked.update(revoked_at=timezone.now()) != 1:
             raise WrongState("This certificate is revoked already.")
+
+
+def _require_apart(roles: list[Role]) -> None:
+    """The audit tells who examines what, and that two disagreed."""
+    if {Role.EXAMINER, Role.AUDITOR} <= set(roles):
+        raise BadInput("Nobody both examines and audits: the audit holds what an examiner must not know.")
 
 
 def _check_password(password: str, user: User) -> None:

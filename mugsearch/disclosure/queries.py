@@ -13,11 +13,14 @@ _REFERENCES = ("probe", "search", "examination", "lead", "candidate", "repeat")
 
 
 def within_reach(user: User) -> SearchQuerySet:
-    """Auditors reach every search, as with repeats; supervisors those of their agency's cases."""
+    """Auditors reach every search, as with repeats; supervisors those of their agency's cases they are not on."""
     found: SearchQuerySet = Search.objects.select_related("probe__case__agency", "encoder", "requested_by")
     if user.has_role(Role.AUDITOR):
         return found
-    return found.filter(probe__case__agency=user.agency_id) if user.has_role(Role.SUPERVISOR) else found.none()
+    if not user.has_role(Role.SUPERVISOR):
+        return found.none()
+    # A bundle names everybody on the list, confirmed or not: that is not for those who work on the case.
+    return found.filter(probe__case__agency=user.agency_id).exclude(probe__case__members=user)
 
 
 def of_case(user: User, number: str) -> list[Search]:

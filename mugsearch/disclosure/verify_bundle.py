@@ -339,9 +339,20 @@ def check_audit(bundle: Bundle, audit: dict[str, Any], head: str, kept_head: str
         f"first, entry {audit['first']}, leads over {closed} that are not disclosed to the signed head, entry {number}."
     )
     if kept_head is not None:
-        if not matched:
-            raise Refused("The head you gave, " + kept_head + ", is not in the chain.")
-        yield "The head you gave is in that chain, so nothing up to it was rewritten since it was kept."
+        yield compared(kept_head, matched, audit["first"])
+
+
+def compared(kept_head: str, matched: bool, first: int) -> str:
+    """A head that was kept outside, with the chain."""
+    number = kept_head.partition(":")[0]
+    if matched:
+        return "The head you gave is in that chain, so nothing up to it was rewritten since it was kept."
+    if number.isdigit() and int(number) < first - 1:
+        raise Refused(
+            "The head you gave, " + kept_head + ", is from before the first entry of this bundle, so it can't be "
+            "compared with it. Keep one of a later day, or ask for the audit from there on."
+        )
+    raise Refused("The head you gave, " + kept_head + ", is not in the chain.")
 
 
 def check_conclusions(content: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from mugsearch.probes.models import PolicyVersion
 
-UNREADABLE = (UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, AttributeError)
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)  # of tomllib and below
 
 # For a policy file of before there was evidence: without a kind to choose no lead could be used.
 EVIDENCE = {
@@ -79,18 +79,18 @@ def read(text: bytes) -> Policy:
 
 def _validated(raw: dict[str, Any], digest: str) -> Policy:
     policy = Policy(
-        examiners=int(raw["examiners"]),
-        list_size=int(raw["list_size"]),
-        positive_rating=int(raw.get("positive_rating", 2)),
-        claim_hours=int(raw.get("claim_hours", 24)),
-        lead_days=int(raw.get("lead_days", 30)),
-        lineup_fillers=int(raw.get("lineup_fillers", 5)),
+        examiners=_whole(raw["examiners"]),
+        list_size=_whole(raw["list_size"]),
+        positive_rating=_whole(raw.get("positive_rating", 2)),
+        claim_hours=_whole(raw.get("claim_hours", 24)),
+        lead_days=_whole(raw.get("lead_days", 30)),
+        lineup_fillers=_whole(raw.get("lineup_fillers", 5)),
         offences=_labels(raw, "offences"),
         legal_bases=_labels(raw, "legal_bases"),
         sources=_labels(raw, "sources"),
         refused_sources=_labels(raw, "refused_sources"),
         evidence=_labels({"evidence": EVIDENCE, **raw}, "evidence"),
-        attestation=str(raw["attestation"]["text"]),
+        attestation=_text(raw["attestation"]["text"]),
         digest=digest,
     )
     # Two is what the rules of reviews.decision and of the database are written for.
@@ -113,9 +113,24 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
     return policy
 
 
+def _whole(value: Any) -> int:
+    if type(value) is not int:  # not true either
+        raise ValueError(f"{value!r} is not a whole number")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or not all(c.isprintable() or c == "\n" for c in value):
+        raise ValueError(f"{value!r} is no text that can be shown")
+    return value
+
+
 def _labels(raw: dict[str, Any], name: str) -> dict[str, str]:
     given = dict(raw[name])
     for code, label in given.items():
-        if not (isinstance(label, str) and label.strip() and len(code) <= 40):  # a probe keeps 40 characters of a code
-            raise ValueError(f"in {name} every code has up to 40 characters and a label: {code!r}")
+        try:
+            if len(_text(code)) > 40 or not _text(label):  # a probe keeps 40 characters of a code
+                raise ValueError(f"{code!r} has more than 40 characters")
+        except ValueError as error:
+            raise ValueError(f"in {name} {error}") from error
     return given

@@ -32,7 +32,7 @@ from mugsearch.probes.models import SiblingPhoto
 from mugsearch.retention import queries
 from mugsearch.retention.models import ExpungementOrder
 from mugsearch.vault import services as vault
-from reviews.models import Lead
+from reviews.models import Finding, Lead
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,10 @@ def erase_rows(order: ExpungementOrder, preview: queries.Preview, *, by: User) -
     Suppression.objects.get_or_create(digest=suppression.digest(booking.agency_id, booking.booking_number))
     SiblingPhoto.objects.filter(pk__in=preview.siblings).delete()
     queries.leads_of(booking).update(withdrawn_at=now, withdrawn_why=Lead.Why.EXPUNGED)
+    gone = list(queries.candidates_of(booking).values_list("pk", flat=True))
     queries.candidates_of(booking).update(person=None, photo=None, score=None, forgotten_at=now)
+    # What examiners wrote describes the face. Their grades stay, and the audit has a digest of what they said.
+    Finding.objects.filter(candidate__in=gone).update(notes="", worksheet={})
     templates = list(queries.templates_of(booking).only("pk", "encoder_id").order_by("pk"))
     order.generation = changes.drop(templates)
     queries.rejects_of(booking).delete()

@@ -39,11 +39,20 @@ CREATE FUNCTION reviews_worksheet_filled(worksheet jsonb) RETURNS boolean LANGUA
        AND value ->> 'said' IN ('similar', 'different', 'not_visible')
 $$;
 
+-- A rule that looks at other rows sees those committed meanwhile under READ COMMITTED only.
+CREATE FUNCTION reviews_require_fresh_rows() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM reviews_refuse('examinations change under READ COMMITTED only');
+    END IF;
+END $$;
+
 CREATE FUNCTION reviews_adjudication_rules() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     named uuid[];
     other uuid[];
 BEGIN
+    PERFORM reviews_require_fresh_rows();
     IF TG_OP <> 'INSERT' THEN
         PERFORM reviews_refuse('an adjudication is never changed or deleted');
     END IF;
@@ -70,6 +79,7 @@ CREATE OR REPLACE FUNCTION reviews_examination_rules() RETURNS trigger LANGUAGE 
 DECLARE
     searched probes_search%ROWTYPE;
 BEGIN
+    PERFORM reviews_require_fresh_rows();
     IF TG_OP IN ('DELETE', 'TRUNCATE') THEN
         PERFORM reviews_refuse('an examination is never deleted');
     ELSIF TG_OP = 'UPDATE' THEN
@@ -122,6 +132,16 @@ BEGIN
                       WHERE id = searched.probe_id AND submitted_by_id = NEW.examiner_id) THEN
             PERFORM reviews_refuse('nobody examines a probe or a search of their own');
         END IF;
+        IF EXISTS (
+            SELECT FROM reviews_examination other
+            JOIN probes_search others ON others.id = other.search_id
+            JOIN probes_probe image ON image.id = others.probe_id
+            JOIN probes_probe ours ON ours.sha256 = image.sha256
+            WHERE ours.id = searched.probe_id AND other.examiner_id = NEW.examiner_id
+              AND other.state <> 'released' AND other.search_id <> NEW.search_id
+        ) THEN
+            PERFORM reviews_refuse('nobody examines an image twice: they know what others found');
+        END IF;
         IF reviews_on_case(NEW.examiner_id, NEW.search_id) THEN
             PERFORM reviews_refuse('nobody examines a search of a case they are on');
         END IF;
@@ -137,11 +157,53 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- As in migration 0002, but for the words of before, and for what is forgotten with an expunged candidate.
+CREATE OR REPLACE FUNCTION reviews_finding_rules() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    examination reviews_examination%ROWTYPE;
+BEGIN
+    PERFORM reviews_require_fresh_rows();
+    IF TG_OP = 'TRUNCATE' THEN
+        PERFORM reviews_refuse('findings are never deleted together');
+    END IF;
+    IF TG_OP = 'UPDATE' AND (NEW.examination_id, NEW.candidate_id)
+       IS DISTINCT FROM (OLD.examination_id, OLD.candidate_id) THEN
+        PERFORM reviews_refuse('a finding stays with its candidate');
+    END IF;
+    -- What was written about the face of somebody who is expunged goes; the grade stays.
+    IF TG_OP = 'UPDATE' AND NEW.notes = '' AND NEW.worksheet = '{}'::jsonb
+       AND (NEW.id, NEW.conclusion, NEW.saved_at) IS NOT DISTINCT FROM (OLD.id, OLD.conclusion, OLD.saved_at)
+       AND EXISTS (SELECT FROM probes_candidate WHERE id = OLD.candidate_id AND forgotten_at IS NOT NULL) THEN
+        RETURN NEW;
+    END IF;
+    -- Shared with other findings, but neither concluded nor given back in between.
+    IF TG_OP = 'INSERT' THEN
+        SELECT * INTO examination FROM reviews_examination WHERE id = NEW.examination_id FOR SHARE;
+    ELSE
+        SELECT * INTO examination FROM reviews_examination WHERE id = OLD.examination_id FOR SHARE;
+    END IF;
+    IF examination.state IS DISTINCT FROM 'claimed' THEN
+        PERFORM reviews_refuse('the findings of an examination that has ended are locked');
+    END IF;
+    IF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    END IF;
+    IF NEW.conclusion IN ('same', 'different', 'inconclusive') THEN
+        PERFORM reviews_refuse('a conclusion is graded');
+    END IF;
+    IF NOT EXISTS (SELECT FROM probes_candidate
+                   WHERE id = NEW.candidate_id AND search_id = examination.search_id) THEN
+        PERFORM reviews_refuse('a finding is on a candidate of the search examined');
+    END IF;
+    RETURN NEW;
+END $$;
+
 -- As in migration 0002, but for what confirms a lead.
 CREATE OR REPLACE FUNCTION reviews_lead_rules() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     candidate probes_candidate%ROWTYPE;
 BEGIN
+    PERFORM reviews_require_fresh_rows();
     IF TG_OP IN ('DELETE', 'TRUNCATE') THEN
         PERFORM reviews_refuse('a lead is withdrawn, never deleted');
     ELSIF TG_OP = 'UPDATE' THEN

@@ -284,11 +284,14 @@ def test_an_examiner_who_has_concluded_it_gets_it_unless_another_search_of_the_i
 def test_auditors_get_every_search_and_supervisors_those_of_their_agency(page: Page, api: Api) -> None:
     search = with_lead()
     elsewhere = AgencyFactory(code="shelbyville", name="Shelbyville Police Department")
+    on_the_case = UserFactory(roles=[Role.SUPERVISOR, Role.INVESTIGATOR])
+    search.probe.case.members.add(on_the_case)
     for person, expected in (
         (auditor(), 200),
         (auditor(agency=elsewhere), 200),
         (supervisor(), 200),
         (supervisor(agency=elsewhere), 404),
+        (on_the_case, 404),
         (investigator(), 403),
         (examiner(), 403),
         (clerk(), 403),

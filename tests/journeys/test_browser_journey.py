@@ -17,11 +17,12 @@ from django.test.utils import override_settings
 
 from mugsearch.accounts.models import Role, User
 from mugsearch.probes.models import Candidate
-from reviews.models import Examination, Lead
+from reviews.models import Examination, Finding, Lead
 from reviews.order import in_order
 from reviews.worksheet import COMPONENTS
 from tests import factories
 from tests.factories import PASSWORD
+from tests.reviews.arrange import finished_search, store_images
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -229,3 +230,37 @@ def test_the_main_job_in_a_browser(desk, workers, mugshots, tmp_path):
         record.get_by_role("cell", name=act).first.wait_for()
     record.get_by_role("button", name="Verify the chain").click()
     record.get_by_text(re.compile("intact|holds|unbroken", re.IGNORECASE)).first.wait_for()
+
+
+def test_a_worksheet_is_filled_by_separate_presses_and_with_the_photograph_in_sight(desk):
+    """What a held key, a slow photograph and a form without single keys do on the comparison screen."""
+    search, user = finished_search(candidates=3), factories.examiner()
+    store_images(search)
+    page = desk(user)
+    page.goto("/reviews/")
+    page.get_by_role("button", name="Examine the next search").click()
+    page.locator("[data-compare].is-live").wait_for()
+    left = page.locator("[data-worksheet-left]")
+    page.wait_for_timeout(500)
+    page.keyboard.press("6")
+    for _ in range(15):
+        page.keyboard.down("1")  # held: the browser repeats it
+    page.keyboard.up("1")
+    assert left.inner_text() == "14 left"
+    for _ in range(14):
+        page.keyboard.press("2")
+    assert left.inner_text() == "complete"
+    page.keyboard.press("3")  # one too many changes nothing
+    page.keyboard.press("Escape")
+    page.get_by_text("Saved", exact=True).wait_for()
+    finding = Finding.objects.get()
+    assert finding.worksheet.pop("face_outline") == {"said": "similar"}
+    assert [told["said"] for told in finding.worksheet.values()] == ["different"] * 14
+
+    page.route("**/candidates/*.jpg", lambda route: None if "thumb" not in route.request.url else route.continue_())
+    page.reload(wait_until="domcontentloaded")
+    page.locator("[data-compare].is-live").wait_for()
+    page.keyboard.press("s")
+    page.keyboard.press("1")
+    assert left.inner_text() in ("not begun", "complete")  # of whichever candidate: nothing was answered blindly
+    assert Finding.objects.count() == 1

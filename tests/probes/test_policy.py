@@ -140,6 +140,11 @@ def test_of_two_administrators_who_press_together_one_changes_it() -> None:
         (b"a = 1\x00", "isn't text"),
         (b"#" * 100_001, "100 kB"),
         (text(list_size="51"), "list_size"),
+        (text(list_size="20.9"), "whole number"),
+        (text(list_size="true"), "whole number"),
+        (text(list_size="inf"), "whole number"),
+        (b"a = " + b"[" * 40_000, "can't be used"),
+        (text().replace(b'"Homicide"', b'"Homi\\u0000cide"'), "no text that can be shown"),
         (text(positive_rating="0"), "positive_rating"),
         (text(claim_hours="0"), "claim_hours"),
         (text(examiners="1"), "examiners"),
@@ -176,6 +181,16 @@ def test_what_was_in_force_stays_on_record() -> None:
         with pytest.raises(IntegrityError, match="stays on record"), transaction.atomic():
             connection.cursor().execute(statement)
     assert PolicyVersion.objects.get() == version
+
+
+def test_postgresql_takes_no_policy_from_nobody_and_none_that_is_not_the_text_of_its_digest() -> None:
+    put_in_force(text(list_size="7"))
+    with pytest.raises(IntegrityError, match="by somebody, for a reason"), transaction.atomic():
+        PolicyVersion.objects.create(digest=policy.read(text()).digest, text=text().decode(), reason="r")
+    with pytest.raises(IntegrityError, match="policy_digest_of_its_text"), transaction.atomic():
+        PolicyVersion.objects.create(
+            digest=policy.current().digest, text=text().decode(), reason="r", by=administrator()
+        )
 
 
 def test_an_administrator_sees_the_effects_and_then_puts_it_in_force(page: Page) -> None:

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from mugsearch.accounts.models import ExaminerCertificate, User
 from mugsearch.probes.models import Search
-from reviews import services
+from reviews import queries, services
 from reviews.models import Adjudication, Examination, Finding, Lead
-from tests.factories import examiner, investigator
+from tests.factories import CandidateFactory, SearchFactory, examiner, investigator
 from tests.reviews.arrange import DIFFERENT, FILLED, SAME, candidate, claim, examine, find, finished_search, forget
 
 pytestmark = pytest.mark.django_db
@@ -243,6 +243,45 @@ def test_a_finding_is_on_a_candidate_of_the_search_examined_and_stays_there():
         Finding.objects.filter(examination=mine).update(examination=also_mine)
     with refused("finding_conclusion_known"):
         Finding.objects.filter(examination=mine).update(conclusion="certain")
+
+
+def test_a_new_conclusion_is_graded_and_what_was_written_of_somebody_expunged_can_only_be_emptied():
+    search, user = finished_search(), examiner()
+    mine = claim(user, search)
+    find(user, mine, candidate(search), SAME, "a mole")
+    of_one = Finding.objects.filter(examination=mine, candidate=candidate(search))
+    with refused("is graded"):
+        of_one.update(conclusion="same")
+    services.exclude_remaining(by=user, examination=mine)
+    services.conclude(by=user, examination=mine)
+    with refused("locked"):
+        of_one.update(notes="", worksheet={})
+    forget(candidate(search))
+    for wrong in ({"notes": "x", "worksheet": {}}, {"notes": "", "worksheet": {}, "conclusion": "-3"}):
+        with refused("locked"):
+            of_one.update(**wrong)
+    of_one.update(notes="", worksheet={})
+
+
+def test_nobody_examines_an_image_twice_in_whatever_search():
+    first, user = finished_search(), examiner()
+    again = SearchFactory(probe=first.probe)
+    elsewhere = finished_search(probe__sha256=first.probe.sha256)
+    CandidateFactory(search=again, rank=1)
+    examine(user, first)
+    assert not queries.awaiting_examination(by=user).exists()
+    for search in (again, elsewhere):
+        with refused("an image twice"):
+            claimed(search, user)
+    assert queries.awaiting_examination(by=examiner()).count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_rules_hold_under_no_isolation_in_which_they_would_not_see_what_others_did():
+    search, user = finished_search(), examiner()
+    with refused("READ COMMITTED"):
+        sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        claimed(search, user)
 
 
 # --- leads ------------------------------------------------------------------------------------------

@@ -6,6 +6,17 @@ from django.conf import settings
 from django.db import migrations, models
 
 FORWARD = """
+ALTER TABLE probes_policyversion ADD CONSTRAINT policy_digest_of_its_text
+    CHECK (digest = encode(sha256(convert_to(text, 'UTF8')), 'hex'));
+CREATE FUNCTION probes_policyversion_rules() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.by_id IS NULL OR NEW.reason = '') AND EXISTS (SELECT FROM probes_policyversion) THEN
+        RAISE EXCEPTION 'a policy is changed by somebody, for a reason' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER probes_policyversion_rules BEFORE INSERT ON probes_policyversion FOR EACH ROW
+    EXECUTE FUNCTION probes_policyversion_rules();
 CREATE TRIGGER probes_policyversion_stays BEFORE UPDATE OR DELETE ON probes_policyversion FOR EACH ROW
     EXECUTE FUNCTION probes_refuse('a policy that was in force stays on record');
 CREATE TRIGGER probes_policyversion_no_truncate BEFORE TRUNCATE ON probes_policyversion FOR EACH STATEMENT
@@ -14,6 +25,8 @@ CREATE TRIGGER probes_policyversion_no_truncate BEFORE TRUNCATE ON probes_policy
 BACKWARD = """
 DROP TRIGGER probes_policyversion_no_truncate ON probes_policyversion;
 DROP TRIGGER probes_policyversion_stays ON probes_policyversion;
+DROP TRIGGER probes_policyversion_rules ON probes_policyversion;
+DROP FUNCTION probes_policyversion_rules();
 """
 
 

@@ -86,13 +86,14 @@
       body.set(component, told.said ?? "");
       body.set(`${component}_notes`, told.notes ?? "");
     }
+    const encoded = new URLSearchParams(body).toString();
     const response = await fetch(root.dataset.saveUrl, {
       method: "POST",
-      body: new URLSearchParams(body),
+      body: encoded,
       redirect: "manual",
-      keepalive: true,
+      keepalive: encoded.length < 60000, // browsers refuse more of what may outlive the page
       credentials: "same-origin",
-      headers: { "X-CSRFToken": csrf(), "X-Requested-With": "fetch", Accept: "application/json" },
+      headers: { "Content-Type": "application/x-www-form-urlencoded", "X-CSRFToken": csrf(), "X-Requested-With": "fetch", Accept: "application/json" },
     });
     if (response.ok) return "";
     if (response.type === "opaqueredirect" || [401, 408, 425, 429].includes(response.status) || response.status >= 500) throw new Error("again");
@@ -120,8 +121,9 @@
     } catch {
       faults += 1;
       if (faults === 1) say("Not saved, trying again");
-      // back to the front, unless something newer of the same candidate waits
-      if (!waiting.has(position)) waiting = new Map([[position, what], ...waiting]);
+      // behind the others, so that one that can't be sent holds nothing up, unless something newer of it waits; what
+      // was excluded together stays before what was said afterwards
+      if (!waiting.has(position)) waiting = position === "remaining" ? new Map([[position, what], ...waiting]) : waiting.set(position, what);
       sending = null;
       tell();
       clearTimeout(pump.timer);

@@ -4,7 +4,7 @@
 (window.mugsearchCompare ??= {}).worksheet = (page) => {
   "use strict";
 
-  const { $, $$, say, focusOnView, changed } = page;
+  const { $, $$, say, focusOnView, changed, ready } = page;
   const sheet = $("[data-worksheet]");
   const rows = $$("[data-component]", sheet).map((element) => ({
     element,
@@ -16,6 +16,7 @@
   const left = $("[data-worksheet-left]", sheet);
   const SAID = { 1: "similar", 2: "different", 3: "not_visible" };
   let current = 0;
+  let pointed = false; // the current component was chosen by a person, not reached by answering the one before
 
   const said = (row) => row.radios.find((radio) => radio.checked)?.value ?? "";
   const missing = () => rows.filter((row) => !said(row)).length;
@@ -29,7 +30,10 @@
   function tell() {
     const many = missing();
     left.textContent = many === rows.length ? "not begun" : many ? `${many} left` : "complete";
-    for (const row of rows) row.element.classList.toggle("has-notes", row.notes.value !== "");
+    for (const row of rows) {
+      row.said = said(row);
+      row.element.classList.toggle("has-notes", row.notes.value !== "");
+    }
   }
 
   /** What the form holds. */
@@ -65,8 +69,13 @@
     focusOnView();
   }
 
+  const WAIT = "Wait until the photograph is shown.";
+
   function choose(value) {
+    if (!ready()) return say(WAIT);
     const row = rows[current];
+    if (!missing() && !pointed) return say("The worksheet is complete. Move to a component to change it.");
+    pointed = false;
     row.radios.find((radio) => radio.value === value).checked = true;
     tell();
     changed();
@@ -79,8 +88,8 @@
   function key(name) {
     if (!sheet.open) return false;
     if (SAID[name]) choose(SAID[name]);
-    else if (name === "ArrowDown") point(current + 1);
-    else if (name === "ArrowUp") point(current - 1);
+    else if (name === "ArrowDown") pointed = (point(current + 1), true);
+    else if (name === "ArrowUp") pointed = (point(current - 1), true);
     else if (name === "m") rows[current].notes.focus();
     else if (name === "Escape" || name === "s") close();
     else return /^[4-9]$/.test(name); // grades are given with the worksheet closed
@@ -89,8 +98,14 @@
   }
 
   rows.forEach((row, at) => {
-    row.element.addEventListener("focusin", () => point(at));
-    for (const radio of row.radios) radio.addEventListener("change", () => (tell(), changed()));
+    row.element.addEventListener("focusin", () => (pointed = (point(at), true)));
+    for (const radio of row.radios) {
+      radio.addEventListener("change", () => {
+        if (ready()) return tell(), changed();
+        for (const one of row.radios) one.checked = one.value === row.said;
+        say(WAIT);
+      });
+    }
     row.notes.addEventListener("input", () => (tell(), changed()));
   });
   tell();

@@ -45,7 +45,7 @@
   const labelOf = (finding) => radios.find((radio) => radio.value === finding)?.closest("label").querySelector("[data-label]").textContent ?? "";
 
   const focusOnView = () => candidate.view.focus();
-  const worksheet = parts.worksheet({ $, $$, say, focusOnView, changed: () => findings.changed() });
+  const worksheet = parts.worksheet({ $, $$, say, focusOnView, changed: () => findings.changed(), ready: () => page.shown === page.current });
   const page = {
     root,
     $,
@@ -256,7 +256,12 @@
     }
     if (event.key === "Escape" && view.aid()) return view.setAid(view.aid());
     if (event.key.length === 1 && !keysOn.checked) return;
-    if (worksheet.key(name)) return event.preventDefault();
+    if (target.matches("input[type=radio]") && /^Arrow/.test(name) && !event.shiftKey) {
+      // Single keys off: arrows choose, as in every form. In the worksheet left and right always do.
+      if (!keysOn.checked || (target.closest("[data-worksheet]") && /Left|Right/.test(name))) return;
+    }
+    if (worksheet.isOpen() && event.repeat && /^[1-9ms]$/.test(name)) return event.preventDefault();
+    if (!event.shiftKey && worksheet.key(name)) return event.preventDefault();
     const action = event.shiftKey && shifted[name] ? shifted[name] : /^Arrow/.test(name) && event.shiftKey ? null : keys[name];
     if (!action) return;
     // a held key repeats moves, never findings or questions
