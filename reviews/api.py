@@ -119,14 +119,16 @@ class SheetSerializer(serializers.Serializer[queries.Sheet]):
 
 
 class NewFindingSerializer(serializers.Serializer[Any]):
+    """What is left out stays as it was saved before."""
+
     position = serializers.IntegerField(min_value=1, max_value=50)
     conclusion = serializers.ChoiceField(
-        choices=Finding.Conclusion.choices, required=False, allow_blank=True, default="", help_text="Empty: a draft."
+        choices=Finding.Conclusion.choices, required=False, allow_blank=True, help_text="Empty: a draft."
     )
     notes = serializers.CharField(
         max_length=Finding.NOTES_LIMIT, required=False, allow_blank=True, trim_whitespace=False
     )
-    worksheet = WorksheetSerializer(required=False, help_text="Without it the one saved before stays.")
+    worksheet = WorksheetSerializer(required=False)
 
 
 def _mine(request: Request, pk: UUID) -> Examination:

@@ -62,12 +62,12 @@ def save_finding(
     by: User,
     examination: Examination,
     position: int,
-    conclusion: str = "",
-    notes: str = "",
+    conclusion: str | None = None,
+    notes: str | None = None,
     worksheet: Worksheet | None = None,
 ) -> Finding:
     """What one concluded on the candidate at this position of one's own order, or a draft of it. May be changed until
-    one concludes. Without a `worksheet` the one saved before stays."""
+    one concludes. What is None stays as it was saved before."""
     with audit.act("finding.saved", by=by, obj=examination, case=_case_of(examination)) as act:
         locks.writing()  # before the chain: at the commit PostgreSQL looks at the candidate, which a purge may hold
         mine = _claimed(by, examination)
@@ -77,11 +77,15 @@ def save_finding(
             raise WrongState("This candidate was expunged and needs no conclusion.")
         if conclusion and conclusion not in Finding.Conclusion.values:
             raise BadInput("Choose one of the conclusions.")
-        if len(notes) > Finding.NOTES_LIMIT or "\x00" in notes:
+        if notes and (len(notes) > Finding.NOTES_LIMIT or "\x00" in notes):
             raise BadInput(f"Notes are text of up to {Finding.NOTES_LIMIT} characters.")
-        said: dict[str, Any] = {"conclusion": conclusion, "notes": notes, "saved_at": timezone.now()}
-        if worksheet is not None:
-            said["worksheet"] = cleaned(worksheet)
+        given = {
+            "conclusion": conclusion,
+            "notes": notes,
+            "worksheet": None if worksheet is None else cleaned(worksheet),
+            "saved_at": timezone.now(),
+        }
+        said = {name: value for name, value in given.items() if value is not None}
         finding, _ = Finding.objects.update_or_create(examination=mine, candidate=candidate, defaults=said)
     return finding
 

@@ -59,12 +59,15 @@ def test_a_positive_conclusion_needs_every_component_of_its_worksheet():
     services.conclude(by=user, examination=mine)
 
 
-def test_a_worksheet_that_is_not_sent_again_stays():
+def test_what_is_not_sent_again_stays():
     search, user = finished_search(), examiner()
     mine = claim(user, search)
-    find(user, mine, candidate(search), SAME)
-    services.save_finding(by=user, examination=mine, position=position_of(mine, candidate(search)), conclusion="2")
-    assert Finding.objects.get().worksheet == FILLED
+    find(user, mine, candidate(search), SAME, "ears")
+    position = position_of(mine, candidate(search))
+    services.save_finding(by=user, examination=mine, position=position, conclusion="2")
+    services.save_finding(by=user, examination=mine, position=position, notes="chin")
+    finding = Finding.objects.get()
+    assert (finding.conclusion, finding.notes, finding.worksheet) == ("2", "chin", FILLED)
 
 
 @pytest.mark.parametrize(
