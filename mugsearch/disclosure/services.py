@@ -83,7 +83,7 @@ def make(*, by: User, search: Search) -> Bundle:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         mine = Entry.objects.of(search).filter(act="bundle.made", outcome="done", actor=by.pk)
         found = content.of_search(search, by=by, made=mine.latest("number"))
-    if not all(vault.has_file(one.name) and vault.has_key(one.owner) for one in found.pictures):
+    if not all(vault.is_whole(one.name) and vault.has_key(one.owner) for one in found.pictures):
         raise Unavailable(
             "A stored image is missing, or was erased just now. Try again; if it stays so, tell the operator."
         )

@@ -27,6 +27,7 @@ __all__ = [
     "files",
     "has_file",
     "has_key",
+    "is_whole",
     "keys",
     "read_file",
     "read_view",
@@ -119,6 +120,11 @@ def remove_file(name: UUID) -> None:
     folder = _path(name).parent
     if folder.exists():
         fsync_folder(folder)
+
+
+def is_whole(name: UUID) -> bool:
+    """Whether the file itself is there, and not a view of it alone."""
+    return _path(name).exists()
 
 
 def has_file(name: UUID) -> bool:

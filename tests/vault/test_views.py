@@ -37,6 +37,7 @@ def test_views_go_with_their_file_and_count_as_it_until_they_are_gone() -> None:
         vault.store_view(OWNER, NAME, kind, b"x")
     on_disk()[0].with_name(NAME.hex).unlink()
     assert vault.has_file(NAME)
+    assert not vault.is_whole(NAME)
     assert [name for name, _ in vault.files()].count(NAME) == 1
     vault.remove_file(NAME)
     assert not vault.has_file(NAME)
