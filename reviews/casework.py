@@ -68,8 +68,9 @@ def case(request: HttpRequest, case_id: UUID) -> HttpResponse:
     page = Paginator(uploads, PER_PAGE).get_page(request.GET.get("page"))
     states = queries.examination_states(search for probe in page for search in probe.searches.all())
     rows: list[dict[str, Any]] = []
+    rules = policy.current()
     for probe in page:
-        labels = probes.policy_labels(probe)
+        labels = probes.policy_labels(probe, rules)
         of_probe: list[Search | None] = list(probe.searches.all()) or [None]
         rows += [{"probe": probe, "labels": labels, "search": it, **_in_a_row(it, states)} for it in of_probe]
     context = {"case": found, "page": page, "rows": rows, "share": ShareForm(), "members": found.members.all()}
@@ -106,7 +107,7 @@ def search(request: HttpRequest, search_id: UUID) -> HttpResponse:
     context = {
         "search": found,
         "probe": found.probe,
-        "labels": probes.policy_labels(found.probe),
+        "labels": probes.policy_labels(found.probe, policy.current()),
         "quality": face["quality"],
         "steps": _steps(found, outcome),
         # In the worker: look again at once. Among people: now and then, for each look is an entry in the audit.

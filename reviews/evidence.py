@@ -44,6 +44,6 @@ def record_evidence(
     return evidence
 
 
-def label_of(kind: str) -> str:
+def label_of(kind: str, rules: policy.Policy) -> str:
     """A code that the policy no longer has stands for itself."""
-    return policy.current().evidence.get(kind, kind)
+    return rules.evidence.get(kind, kind)

@@ -5,7 +5,6 @@ from django.utils import timezone
 
 from mugsearch.probes import policy
 from reviews.evidence import ATTESTATION
-from reviews.leads import REASON_LIMIT
 from reviews.models import Evidence, Finding, LeadOutcome
 from reviews.worksheet import COMPONENTS, NOTES_LIMIT, SAID, Worksheet
 
@@ -76,7 +75,3 @@ class OutcomeForm(forms.Form):
     note = forms.CharField(
         label="Note", max_length=LeadOutcome.NOTE_LIMIT, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
-
-
-class WithdrawForm(forms.Form):
-    reason = forms.CharField(max_length=REASON_LIMIT)

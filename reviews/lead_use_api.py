@@ -17,6 +17,7 @@ from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.audit import services as audit
 from mugsearch.audit.reading import Recorded
+from mugsearch.probes import policy
 from mugsearch.vault.responses import image
 from reviews import evidence as evidences
 from reviews import leads, outcomes, pictures
@@ -36,7 +37,7 @@ class EvidenceSerializer(serializers.ModelSerializer[Evidence]):
         fields = ("id", "kind", "kind_label", "source", "obtained_on", "recorded_by", "recorded_at", "attested_at")
 
     def get_kind_label(self, evidence: Evidence) -> str:
-        return evidences.label_of(evidence.kind)
+        return evidences.label_of(evidence.kind, self.context["policy"])
 
 
 class NewEvidenceSerializer(serializers.Serializer[Any]):
@@ -101,7 +102,8 @@ class LeadEvidence(APIView):
     def get(self, request: Request, pk: UUID) -> Response:
         """The independent evidence recorded for a lead, the oldest first."""
         lead = _opened(request, pk)
-        return Response(EvidenceSerializer(lead.evidence.select_related("recorded_by"), many=True).data)
+        found, context = lead.evidence.select_related("recorded_by"), {"policy": policy.current()}
+        return Response(EvidenceSerializer(found, many=True, context=context).data)
 
     @extend_schema(request=NewEvidenceSerializer, responses={201: EvidenceSerializer})
     def post(self, request: Request, pk: UUID) -> Response:
@@ -109,7 +111,8 @@ class LeadEvidence(APIView):
         lead, body = visible(request, pk), NewEvidenceSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         recorded = evidences.record_evidence(by=signed_in(request), lead=lead, **body.validated_data)
-        return Response(EvidenceSerializer(recorded).data, status=status.HTTP_201_CREATED)
+        context = {"policy": policy.current()}
+        return Response(EvidenceSerializer(recorded, context=context).data, status=status.HTTP_201_CREATED)
 
 
 class LeadOutcomes(APIView):

@@ -78,15 +78,15 @@ def _page(
 ) -> HttpResponse:
     leads.opened(by=signed_in(request), lead=found)
     probe = found.search.probe
-    said, kinds = found.outcomes.select_related("recorded_by"), policy.current().evidence
+    said, rules = found.outcomes.select_related("recorded_by"), policy.current()
     recorded = found.evidence.select_related("recorded_by")
     context: dict[str, Any] = {
         "lead": found,
         "search": found.search,
         "probe": probe,
-        "labels": probes.policy_labels(probe),
+        "labels": probes.policy_labels(probe, rules),
         "sheet": queries.lead_sheet(found),
-        "evidence": [(one, kinds.get(one.kind, one.kind)) for one in recorded],
+        "evidence": [(one, evidence.label_of(one.kind, rules)) for one in recorded],
         "outcomes": said,
         "found_false": outcomes.is_false(found),
         "lineups": found.lineups.select_related("exported_by"),

@@ -9,7 +9,6 @@ import json
 from typing import Any
 from uuid import UUID
 
-from celery import current_app
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -21,6 +20,7 @@ from mugsearch.errors import BadInput, NotAllowed, WrongState
 from mugsearch.gallery import locks
 from mugsearch.probes import policy
 from mugsearch.probes.models import Candidate, Search
+from mugsearch.probes.tasks import have_views_prepared
 from reviews import queries
 from reviews.decision import Outcome, decide
 from reviews.models import Adjudication, Examination, Finding, Lead
@@ -35,7 +35,6 @@ ENDED = {
     Examination.Release.FREED: "A supervisor has given this examination back to the queue.",
     Examination.Release.EXPIRED: "Nobody worked on this examination in time, so it went back to the queue.",
 }
-PREPARE = "reviews.tasks.prepare_views"  # by its name: that module needs this one
 # Claimed at a time: room to put a hard one aside and go on, too little to keep a queue from the others.
 OPEN_AT_ONCE = 3
 
@@ -53,7 +52,7 @@ def claim_next(*, by: User) -> Examination:
         act.obj, act.case = examination, search.probe.case_id
         act.note(search=str(search.pk))
         # Again, should the message of the search have been lost, or the search be from before there were views.
-        transaction.on_commit(lambda: current_app.send_task(PREPARE, [str(search.pk)]), robust=True)
+        have_views_prepared(search.pk)
     return examination
 
 

@@ -8,7 +8,7 @@ from reviews import pictures, services
 
 @shared_task
 def prepare_views(search_id: str) -> None:
-    """Sent when a search is done (probes.working). When it is lost, the views are made as they are looked at."""
+    """Sent when a search is done, and again when it is claimed (probes.tasks.have_views_prepared)."""
     pictures.prepare(Search.objects.get(pk=search_id))
 
 

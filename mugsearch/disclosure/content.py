@@ -22,6 +22,7 @@ from mugsearch.disclosure import queries
 from mugsearch.disclosure.verify_bundle import FORMAT
 from mugsearch.errors import Unavailable
 from mugsearch.gallery.models import Encoder
+from mugsearch.probes import policy
 from mugsearch.probes import services as probes
 from mugsearch.probes.models import Candidate, PolicyVersion, Probe, Repeat, Search
 from reviews.decision import fused
@@ -101,7 +102,7 @@ def of_search(search: Search, *, by: User, made: Entry) -> Content:
 
 
 def _probe(probe: Probe, pictures: list[Picture]) -> dict[str, Any]:
-    labels = probes.policy_labels(probe)
+    labels = probes.policy_labels(probe, policy.current())
     image: dict[str, Any] = {"file": "probe.png"}
     pictures.append(Picture(probe.pk, probe.pk, image["file"], image))
     return {
@@ -292,6 +293,7 @@ def _decision(search: Search, state: ExaminationState, entries: list[Entry], lea
 def _lead(lead: Lead | None) -> dict[str, Any] | None:
     if lead is None:
         return None
+    rules = policy.current()
     return {
         "id": str(lead.pk),
         "notice": NOTICE,
@@ -305,7 +307,7 @@ def _lead(lead: Lead | None) -> dict[str, Any] | None:
         "evidence": [
             {
                 "kind": one.kind,
-                "label": label_of(one.kind),
+                "label": label_of(one.kind, rules),
                 "source": one.source,
                 "obtained_on": _day(one.obtained_on),
                 "attested_at": _time(one.attested_at),

@@ -238,9 +238,8 @@ def _submitted_before(by: User, key: str) -> Probe | None:
     return Probe.objects.filter(submitted_by=by, idempotency_key=key).first()
 
 
-def policy_labels(probe: Probe) -> dict[str, Any]:
+def policy_labels(probe: Probe, rules: policy.Policy) -> dict[str, Any]:
     """The words for the codes on a probe; a code that the policy no longer has stands for itself."""
-    rules = policy.current()
     return {
         "offence": rules.offences.get(probe.offence, probe.offence),
         "legal_basis": rules.legal_bases.get(probe.legal_basis, probe.legal_basis),

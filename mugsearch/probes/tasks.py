@@ -3,7 +3,16 @@
 The imports are late because web processes import this module to send messages and must not load the search kernel.
 """
 
-from celery import shared_task
+from uuid import UUID
+
+from celery import current_app, shared_task
+from django.db import transaction
+
+
+def have_views_prepared(search_id: UUID) -> None:
+    """Once this transaction is committed: what an examiner will look at. By its name, for the reviews are above this
+    room; when the message is lost, the views are made as they are looked at."""
+    transaction.on_commit(lambda: current_app.send_task("reviews.tasks.prepare_views", [str(search_id)]), robust=True)
 
 
 @shared_task

@@ -65,7 +65,7 @@ def probe(request: HttpRequest, probe_id: UUID) -> HttpResponse:
 def _about(probe: Probe, form: SearchForm) -> dict[str, Any]:
     return {
         "probe": probe,
-        "labels": services.policy_labels(probe),
+        "labels": services.policy_labels(probe, policy.current()),
         "faces": _faces(probe, form["face"].value()),
         "searches": probe.searches.all(),
         "looking": probe.state == Probe.State.RECEIVED,

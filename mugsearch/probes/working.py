@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from celery import current_app
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -21,7 +20,7 @@ from mugsearch.engine import images, quality
 from mugsearch.errors import MugsearchError, Unavailable, WrongState
 from mugsearch.gallery import encoding, live, locks
 from mugsearch.gallery.models import Encoder, Photo
-from mugsearch.probes import ranking, repeating
+from mugsearch.probes import ranking, repeating, tasks
 from mugsearch.probes.models import Candidate, Probe, Repeat, Search, SiblingPhoto
 from mugsearch.probes.ranking import Ranking
 from mugsearch.vault import services as vault
@@ -29,7 +28,6 @@ from mugsearch.vault import services as vault
 logger = logging.getLogger(__name__)
 
 TRIES = 3
-PREPARE = "reviews.tasks.prepare_views"  # what an examiner will look at
 # A message normally arrives within a second; only after this long does PostgreSQL's own list step in.
 LOST_AFTER = timedelta(seconds=10)
 # A search takes well under a second; one that has been running for this long has lost its worker.
@@ -128,8 +126,7 @@ def _search(search: Search) -> None:
         )
         if not still_ours:
             raise WrongState("Another worker has finished this search.")
-        # By its name: the reviews are above this room.
-        transaction.on_commit(lambda: current_app.send_task(PREPARE, [str(search.pk)]), robust=True)
+        tasks.have_views_prepared(search.pk)
         candidates = _write_candidates(search, ranking.rank(found.hits, people=search.list_size))
         act.note(
             started_at=search.started_at.isoformat() if search.started_at else "",

@@ -5,6 +5,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from mugsearch.accounts.models import User
 from mugsearch.audit.models import Entry
@@ -122,3 +124,17 @@ def test_where_all_were_compared_in_full_precision_that_is_the_proof(page: Page)
     search = proved(rescored=300_000, ceiling=None)
     text = page(search.requested_by).get(f"/searches/{search.pk}").text
     assert "Each of these photographs was compared in full precision." in text
+
+
+def test_the_page_of_a_case_asks_no_more_often_for_more_images(page: Page):
+    search = finished_search()
+    user, case = search.requested_by, search.probe.case
+    browser = page(user)
+    browser.get(f"/cases/{case.pk}")
+    with CaptureQueriesContext(connection) as of_one:
+        browser.get(f"/cases/{case.pk}")
+    for _ in range(4):
+        finished_search(probe__case=case, probe__submitted_by=user)
+    with CaptureQueriesContext(connection) as of_five:
+        assert browser.get(f"/cases/{case.pk}").status_code == 200
+    assert len(of_five) == len(of_one)
