@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "mugsearch.accounts",
     "mugsearch.vault",
     "mugsearch.gallery",
+    "mugsearch.trials",
     "mugsearch.probes",
     "reviews",
     "mugsearch.retention",
@@ -238,6 +239,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "import"
 CELERY_TASK_ROUTES = {
     "mugsearch.probes.tasks.*": {"queue": "search"},
+    "mugsearch.trials.tasks.*": {"queue": "search"},
     "mugsearch.gallery.tasks.rebuild_index": {"queue": "search"},
     "mugsearch.gallery.tasks.*": {"queue": "import"},
     "mugsearch.retention.tasks.prove_forgotten": {"queue": "search"},
@@ -255,6 +257,7 @@ CELERY_BEAT_SCHEDULE = {
     }
     for name, task, every in (
         ("searches left behind", "mugsearch.probes.tasks.resume", 10.0),
+        ("trial photographs left behind", "mugsearch.trials.tasks.resume", 30.0),
         ("imports left behind", "mugsearch.gallery.tasks.resume", 15.0),
         ("expungements left behind", "mugsearch.retention.tasks.resume", 15.0),
         ("claims nobody works on", "reviews.tasks.expire_claims", 60.0),

@@ -14,7 +14,7 @@ from reviews.models import Examination
 def in_order(examination: Examination) -> list[Candidate]:
     """All candidates of the search, tombstones included; position 1 comes first."""
     secret = bytes(examination.secret)
-    candidates = Candidate.objects.filter(search=examination.search_id).select_related("photo")
+    candidates = Candidate.objects.filter(search=examination.search_id).select_related("photo", "trial_photo")
     return sorted(candidates, key=lambda candidate: hmac.digest(secret, candidate.pk.bytes, "sha256"))
 
 

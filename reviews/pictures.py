@@ -19,7 +19,7 @@ from mugsearch.audit import services as audit
 from mugsearch.engine import images
 from mugsearch.errors import BadInput, NotAllowed, Unavailable, WrongState
 from mugsearch.gallery.models import Photo
-from mugsearch.probes.models import Search
+from mugsearch.probes.models import Candidate, Search
 from mugsearch.vault import services as vault
 from reviews import lineup as lineups
 from reviews.models import Examination, Lead, Lineup
@@ -48,7 +48,7 @@ def candidate_examined(*, by: User, examination: Examination, position: int, thu
         except BadInput as error:
             raise Http404 from error
         act.obj = candidate
-        return _photo(candidate.photo, thumb=thumb, alone=True)
+        return _candidate(candidate, thumb=thumb)
 
 
 def prepare(search: Search) -> None:
@@ -57,9 +57,10 @@ def prepare(search: Search) -> None:
     for thumb in (True, False):
         with suppress(Http404, Unavailable):  # whoever looks is told
             _probe(search.probe_id, thumb=thumb, keep=True)
-        for candidate in search.candidates.select_related("photo").order_by("?"):  # nobody's first is made last
+        # In no order, so that nobody's first is made last.
+        for candidate in search.candidates.select_related("photo", "trial_photo").order_by("?"):
             with suppress(Http404, Unavailable):
-                _photo(candidate.photo, thumb=thumb, alone=True, keep=True)
+                _candidate(candidate, thumb=thumb, keep=True)
 
 
 def probe_of_lead(*, by: User, lead: Lead) -> bytes:
@@ -123,18 +124,28 @@ def _probe(probe: UUID, *, thumb: bool, keep: bool = False) -> bytes:
     return _made_once(probe, probe, thumb, lambda pixels: _jpeg(pixels, side), keep=keep)
 
 
+def _candidate(candidate: Candidate, *, thumb: bool, keep: bool = False) -> bytes:
+    """As an examiner sees one. Of a trial in the same way: nothing about the picture tells that it is one."""
+    if (tried := candidate.trial_photo) is None:
+        return _photo(candidate.photo, thumb=thumb, alone=True, keep=keep)
+    box = tried.face["box"] if tried.face and thumb else None
+    return _made_once(tried.pk, tried.pk, thumb, _drawing(box, thumb=thumb), keep=keep)
+
+
 def _photo(photo: Photo | None, *, thumb: bool, alone: bool = False, keep: bool = False) -> bytes:
     """`alone`: of a photograph with several faces only the enrolled one, so that nobody compares the wrong person."""
     if photo is None:
         raise Http404
     box = photo.face["box"] if photo.face and (thumb or (alone and len(photo.faces) > 1)) else None
-
-    def drawn(pixels: NDArray[np.uint8]) -> bytes:
-        return _jpeg(images.crop(pixels, box, 0.5) if box else pixels, THUMB if thumb else FULL)
-
+    drawn = _drawing(box, thumb=thumb)
     if not (thumb or alone) and len(photo.faces) > 1:  # of these the full view is the face alone
         return drawn(_read(photo.booking_id, photo.pk))
     return _made_once(photo.booking_id, photo.pk, thumb, drawn, keep=keep)
+
+
+def _drawing(box: Any, *, thumb: bool) -> Callable[[NDArray[np.uint8]], bytes]:
+    side = THUMB if thumb else FULL
+    return lambda pixels: _jpeg(images.crop(pixels, box, 0.5) if box else pixels, side)
 
 
 def _made_once(

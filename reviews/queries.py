@@ -52,7 +52,7 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
     Of their agency, with a place free and somebody left on the list; not one they submitted, requested, or know from
     being on the case; not one of an image they examine or have examined, in whatever search. The longest waiting
     first; those they gave back come after all others. One that needs a third examiner waits since then, so that its
-    place in the queue doesn't tell it.
+    place in the queue doesn't tell it. A known-answer trial comes when it is due (reviews.trials), until it is closed.
     """
     mine = Examination.objects.filter(search=OuterRef("pk"), examiner=by)
     # Who has examined the image knows what others found on the same people.
@@ -62,7 +62,7 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
     held = Count("examinations", filter=~Q(examinations__state=Examination.State.RELEASED))
     offered: SearchQuerySet = (
         Search.objects.finished()
-        .filter(probe__case__agency=by.agency_id)
+        .filter(probe__case__agency=by.agency_id, finished_at__lte=timezone.now(), trial__closed_at__isnull=True)
         .exclude(requested_by=by)
         .exclude(probe__submitted_by=by)
         .filter(~Exists(on_case), ~Exists(of_image), Exists(alive))

@@ -244,7 +244,8 @@ def _settle(search: Search) -> dict[str, Any]:
         Adjudication.objects.create(search=search)
         return {"over": False, "outcome": decision.outcome.value}
     lead = None
-    if decision.by and decision.candidate:
+    # A known-answer trial ends without one, whatever was found. Its examiners can't tell: a lead is nothing they see.
+    if decision.by and decision.candidate and search.trial_id is None:
         first, second = (concluded[place] for place in decision.by)
         lead = Lead.objects.create(search=search, candidate_id=decision.candidate, first=first, second=second)
     return {"over": True, "outcome": decision.outcome.value, "lead": str(lead.pk) if lead else None}

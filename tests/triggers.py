@@ -21,6 +21,8 @@ GUARDED = (
     "reviews_leadoutcome",
     "reviews_leadview",
     "reviews_lineup",
+    "trials_subject",
+    "trials_trial",
 )
 
 

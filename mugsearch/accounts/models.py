@@ -124,6 +124,9 @@ class ExaminerCertificate(models.Model):
     issued_on = models.DateField()
     expires_on = models.DateField()
     revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    # Of a supervisor who takes somebody out of the queue for what known-answer trials showed. Its holder reads it.
+    revoked_reason = models.CharField(max_length=1000, blank=True)
     recorded_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
 
     objects: ClassVar = CertificateQuerySet.as_manager()

@@ -121,7 +121,7 @@ def revoke_certificate(*, by: User, certificate: ExaminerCertificate) -> None:
     with audit.act("certificate.revoked", by=by, obj=certificate.examiner, certificate=str(certificate.pk)):
         require(by, Role.ADMINISTRATOR)
         revoked = ExaminerCertificate.objects.filter(pk=certificate.pk, revoked_at__isnull=True)
-        if revoked.update(revoked_at=timezone.now()) != 1:
+        if revoked.update(revoked_at=timezone.now(), revoked_by=by) != 1:
             raise WrongState("This certificate is revoked already.")
 
 

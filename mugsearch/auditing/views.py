@@ -129,7 +129,7 @@ def repeats(request: HttpRequest, search_id: UUID) -> HttpResponse:
 
 
 def _search(search_id: UUID) -> Search:
-    searches = Search.objects.select_related("probe__case__agency", "encoder", "requested_by")
+    searches = Search.objects.casework().select_related("probe__case__agency", "encoder", "requested_by")
     return get_object_or_404(searches, pk=search_id)
 
 

@@ -14,7 +14,7 @@ _REFERENCES = ("probe", "search", "examination", "lead", "candidate", "repeat")
 
 def within_reach(user: User) -> SearchQuerySet:
     """Auditors reach every search, as with repeats; supervisors those of their agency's cases they are not on."""
-    found: SearchQuerySet = Search.objects.select_related("probe__case__agency", "encoder", "requested_by")
+    found: SearchQuerySet = Search.objects.casework().select_related("probe__case__agency", "encoder", "requested_by")
     if user.has_role(Role.AUDITOR):
         return found
     if not user.has_role(Role.SUPERVISOR):

@@ -10,6 +10,7 @@ from django.utils import timezone
 from mugsearch.accounts.models import Agency, Role, User
 from mugsearch.gallery.models import Encoder, Person, Photo
 from mugsearch.probes.filters import Filters
+from mugsearch.trials.models import Trial, TrialPhoto
 
 
 class CaseQuerySet(models.QuerySet["Case"]):
@@ -126,9 +127,13 @@ class SearchQuerySet(models.QuerySet["Search"]):
     def visible_to(self, user: User) -> "SearchQuerySet":
         return self.filter(probe__in=Probe.objects.visible_to(user))
 
+    def casework(self) -> "SearchQuerySet":
+        """Without the trials, which only look like it."""
+        return self.filter(trial=None)
+
     def repeatable_by(self, user: User) -> "SearchQuerySet":
         """Auditors repeat any search, investigators those of their cases. That shows no candidate to either."""
-        return self.all() if user.has_role(Role.AUDITOR) else self.visible_to(user)
+        return self.casework() if user.has_role(Role.AUDITOR) else self.visible_to(user)
 
     def finished(self) -> "SearchQuerySet":
         return self.filter(state=Search.State.DONE)
@@ -154,6 +159,9 @@ class Search(models.Model):
     probe = models.ForeignKey(Probe, on_delete=models.PROTECT, related_name="searches")
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     requested_at = models.DateTimeField(default=timezone.now, editable=False)
+    trial = models.ForeignKey(
+        Trial, on_delete=models.PROTECT, null=True, related_name="searches", help_text="Empty: casework."
+    )
     face = models.PositiveSmallIntegerField(help_text="Position in probe.faces.")
     list_size = models.PositiveSmallIntegerField(help_text="How many people the list may hold, 2 to 50.")
     filters = models.JSONField(default=dict, help_text="What it is narrowed to, as probes.filters writes it.")
@@ -273,7 +281,7 @@ class Repeat(models.Model):
 
 
 class Candidate(models.Model):
-    """A person on a search's list, shown by the photo that ranked best.
+    """A person on a search's list, shown by the photo that ranked best; in a trial somebody who isn't in the gallery.
 
     After an expungement the rank stays as a tombstone: person, photo, score and siblings go (RULES 25). PostgreSQL
     refuses any other change, and deletion (migration 0002).
@@ -284,6 +292,7 @@ class Candidate(models.Model):
     rank = models.PositiveSmallIntegerField(help_text="1 is the best.")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, null=True, related_name="+")
     photo = models.ForeignKey(Photo, on_delete=models.PROTECT, null=True, related_name="+")
+    trial_photo = models.ForeignKey(TrialPhoto, on_delete=models.PROTECT, null=True, related_name="+")
     score = models.FloatField(null=True, help_text="Cosine of the two vectors, -1 to 1.")
     forgotten_at = models.DateTimeField(null=True)
 
@@ -293,8 +302,18 @@ class Candidate(models.Model):
             models.UniqueConstraint(fields=["search", "rank"], name="one_candidate_per_rank"),
             models.UniqueConstraint(fields=["search", "person"], name="one_candidate_per_person"),
             models.CheckConstraint(
-                condition=Q(forgotten_at__isnull=True, person__isnull=False, photo__isnull=False, score__isnull=False)
-                | Q(forgotten_at__isnull=False, person__isnull=True, photo__isnull=True, score__isnull=True),
+                condition=Q(forgotten_at__isnull=True, score__isnull=False)
+                & (
+                    Q(person__isnull=False, photo__isnull=False, trial_photo__isnull=True)
+                    | Q(person__isnull=True, photo__isnull=True, trial_photo__isnull=False)
+                )
+                | Q(
+                    forgotten_at__isnull=False,
+                    person__isnull=True,
+                    photo__isnull=True,
+                    trial_photo__isnull=True,
+                    score__isnull=True,
+                ),
                 name="candidate_whole_or_tombstone",
             ),
         ]

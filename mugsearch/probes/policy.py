@@ -39,6 +39,9 @@ class Policy:
     claim_hours: int
     lead_days: int
     lineup_fillers: int
+    trials_judged: int
+    trial_misses: int
+    trial_false_leads: int
     offences: dict[str, str]
     legal_bases: dict[str, str]
     sources: dict[str, str]
@@ -79,12 +82,16 @@ def read(text: bytes) -> Policy:
 
 def _validated(raw: dict[str, Any], digest: str) -> Policy:
     policy = Policy(
-        examiners=_whole(raw["examiners"]),
-        list_size=_whole(raw["list_size"]),
-        positive_rating=_whole(raw.get("positive_rating", 2)),
-        claim_hours=_whole(raw.get("claim_hours", 24)),
-        lead_days=_whole(raw.get("lead_days", 30)),
-        lineup_fillers=_whole(raw.get("lineup_fillers", 5)),
+        # Two is what the rules of reviews.decision and of the database are written for.
+        examiners=_number(raw, "examiners", 2, 2),
+        list_size=_number(raw, "list_size", 2, 50),
+        positive_rating=_number(raw, "positive_rating", 1, 3, 2),
+        claim_hours=_number(raw, "claim_hours", 1, 168, 24),
+        lead_days=_number(raw, "lead_days", 1, 365, 30),
+        lineup_fillers=_number(raw, "lineup_fillers", 3, 11, 5),
+        trials_judged=_number(raw, "trials_judged", 1, 1000, 10),
+        trial_misses=_number(raw, "trial_misses", 0, 100, 20),
+        trial_false_leads=_number(raw, "trial_false_leads", 0, 100, 5),
         offences=_labels(raw, "offences"),
         legal_bases=_labels(raw, "legal_bases"),
         sources=_labels(raw, "sources"),
@@ -93,19 +100,6 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
         attestation=_text(raw["attestation"]["text"]),
         digest=digest,
     )
-    # Two is what the rules of reviews.decision and of the database are written for.
-    if policy.examiners != 2:
-        raise ValueError("examiners has to be 2")
-    if not 2 <= policy.list_size <= 50:
-        raise ValueError("list_size has to be between 2 and 50")
-    if not 1 <= policy.positive_rating <= 3:
-        raise ValueError("positive_rating has to be between 1 and 3")
-    if not 1 <= policy.claim_hours <= 168:
-        raise ValueError("claim_hours has to be between 1 and 168")
-    if not 1 <= policy.lead_days <= 365:
-        raise ValueError("lead_days has to be between 1 and 365")
-    if not 3 <= policy.lineup_fillers <= 11:
-        raise ValueError("lineup_fillers has to be between 3 and 11")
     if not policy.evidence:
         raise ValueError("evidence can't be empty")
     if not (policy.offences and policy.legal_bases and policy.sources and policy.attestation.strip()):
@@ -113,9 +107,14 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
     return policy
 
 
-def _whole(value: Any) -> int:
+def _number(raw: dict[str, Any], name: str, lowest: int, highest: int, default: int | None = None) -> int:
+    """A policy file of before there was this number has the default; one without a default is needed."""
+    value = raw[name] if default is None else raw.get(name, default)
     if type(value) is not int:  # not true either
         raise ValueError(f"{value!r} is not a whole number")
+    if not lowest <= value <= highest:
+        allowed = f"between {lowest} and {highest}" if lowest < highest else str(lowest)
+        raise ValueError(f"{name} has to be {allowed}")
     return value
 
 

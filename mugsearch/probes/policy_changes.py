@@ -65,6 +65,9 @@ def _effects(now: Policy, then: Policy) -> Iterator[Effect]:
         ),
         "claim_hours": ("Idle claims go back after hours", "Every examination that is claimed now or later."),
         "lead_days": ("A lead without an outcome is overdue after days", "Every lead that is open now or later."),
+        "trials_judged": ("Trials a rate needs", "Examiners whose trials are looked at from now on."),
+        "trial_misses": ("Bar of missed people, percent", "Examiners whose trials are looked at from now on."),
+        "trial_false_leads": ("Bar of false leads, percent", "Examiners whose trials are looked at from now on."),
         "lineup_fillers": ("Others in a line-up", "Line-ups exported from now on. Those exported before stay."),
     }
     for name, (what, means) in numbers.items():

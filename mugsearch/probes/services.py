@@ -161,6 +161,8 @@ def repeat(*, by: User, search: Search) -> Repeat:
 
 def unrepeatable(search: Search) -> str:
     """Why it can't be repeated, in a sentence; empty when it can."""
+    if search.trial_id is not None:
+        return "A known-answer trial searched no gallery, so there is nothing to repeat."
     if search.state != Search.State.DONE or search.encoder is None or search.finished_at is None:
         return "Only a finished search can be repeated."
     active_since = search.encoder.activated_at

@@ -1,0 +1,269 @@
+"""Known-answer trials: preparing them, closing them, withdrawing who is on them, and taking an examiner out of the
+queue for what they showed.
+
+A trial is a search like any other to whoever examines it. What it is made of is in `mugsearch.trials`.
+"""
+
+import datetime
+from collections.abc import Mapping
+from random import SystemRandom
+from uuid import uuid4
+
+from django.db.models import Count
+from django.utils import timezone
+
+from mugsearch.accounts.models import User
+from mugsearch.audit import services as audit
+from mugsearch.errors import BadInput, NotAllowed, WrongState
+from mugsearch.gallery.models import Encoder
+from mugsearch.probes import policy
+from mugsearch.probes.models import Candidate, Case, Probe, Search
+from mugsearch.probes.tasks import have_views_prepared
+from mugsearch.trials import vectors
+from mugsearch.trials.lists import Composed, Held, closest_other, compose
+from mugsearch.trials.models import Subject, Trial, TrialPhoto
+from mugsearch.trials.services import require_preparer
+from mugsearch.vault import services as vault
+from reviews import trial_results
+from reviews.models import Examination
+
+CASE = "Known-answer trials"  # nobody is on this case, so nobody sees it
+MOST_AT_ONCE = 100  # trials
+MOST_PAIRS = 20
+MOST_DAYS = 90
+REASON_LIMIT = 1000
+WORKING_DAY = (8, 18)  # hours between which a search is finished, where there is no casework to go by
+LATELY = 500  # searches of casework whose times of day are gone by
+
+
+def prepare(*, by: User, counts: Mapping[str, int], pairs: int = 1, days: int = 14) -> list[Trial]:
+    """So many trials of each kind, each for so many pairs of examiners, due at times spread over the next days.
+
+    All at once would tell what they are. Photographs that were searched with least are taken first.
+    """
+    with audit.act("trial.prepared", by=by) as act:
+        require_preparer(by)
+        _check(counts, pairs, days)
+        case = _case(by)
+        act.case = case.pk
+        rules = policy.current()
+        encoder = _encoder()
+        chance = SystemRandom()
+        material = vectors.usable(case.agency, encoder)
+        chosen = _choose(case, counts, material, rules.list_size, chance)
+        due = _due(len(chosen) * pairs, days, chance)
+        trials, searches = [], []
+        for kind, probe, composed in chosen:
+            trial = Trial.objects.create(
+                agency=case.agency, kind=kind, photo_id=probe.photo, mate_rank=composed.mate_rank, prepared_by=by
+            )
+            image = _probe(by, case, trial, rules)
+            searches += [_queue(trial, image, composed, rules, encoder, len(material), due.pop()) for _ in range(pairs)]
+            trials.append(trial)
+        act.note(trials={str(trial.pk): trial.kind for trial in trials}, searches=[str(one.pk) for one in searches])
+        for search in searches:
+            have_views_prepared(search.pk)
+    return trials
+
+
+def close(*, by: User, trial: Trial) -> None:
+    """Nobody is given it any more. Whoever holds an examination of it can end it; from then on, those who concluded
+    are told what it was."""
+    with audit.act("trial.closed", by=by, obj=trial):
+        require_preparer(by)
+        if not Trial.objects.visible_to(by).filter(pk=trial.pk).exists():
+            raise NotAllowed("This trial is another agency's.")
+        still_open = Trial.objects.filter(pk=trial.pk, closed_at__isnull=True)
+        if still_open.update(closed_at=timezone.now(), closed_by=by) != 1:
+            raise WrongState("This trial is closed already.")
+    trial.refresh_from_db()
+
+
+def withdraw(*, by: User, subject: Subject) -> None:
+    """Destroy the photographs of somebody who takes their consent back: here, under old trials, and on old lists.
+
+    What examiners concluded stays. Resumes where it was killed: keys and files go before the rows say so.
+    """
+    with audit.act("trial.material-withdrawn", by=by, obj=subject) as act:
+        require_preparer(by)
+        if not Subject.objects.visible_to(by).filter(pk=subject.pk).exists():
+            raise NotAllowed("This subject is another agency's.")
+        locked = Subject.objects.select_for_update().get(pk=subject.pk)
+        if locked.withdrawn_at:
+            raise WrongState("These photographs were withdrawn already.")
+        photos = list(TrialPhoto.objects.select_for_update().filter(subject=subject))
+        listing = Search.objects.filter(trial__isnull=False, candidates__trial_photo__in=photos)
+        touched = Search.objects.filter(pk__in=listing) | Search.objects.filter(trial__photo__in=photos)
+        if touched.filter(trial__closed_at__isnull=True).exists():
+            raise WrongState("Trials with this subject are open. Close them first.")
+        if Examination.objects.filter(search__in=touched, state=Examination.State.CLAIMED).exists():
+            raise WrongState("Somebody is examining a trial with this subject. Wait until they end it, or free it.")
+        probes = Probe.objects.filter(searches__trial__photo__in=photos).distinct()
+        for owner in [*photos, *probes]:
+            vault.destroy_key(owner.pk)
+            vault.remove_file(owner.pk)
+        now = timezone.now()
+        tombstone = {"trial_photo": None, "score": None, "forgotten_at": now}
+        Candidate.objects.filter(trial_photo__in=photos).update(**tombstone)
+        TrialPhoto.objects.filter(subject=subject).update(
+            state=TrialPhoto.State.ERASED, sha256="", face=None, quality={}, encoder=None, sealed_vector=None
+        )
+        Probe.objects.filter(pk__in=[probe.pk for probe in probes]).update(faces=[], sha256="")
+        Subject.objects.filter(pk=subject.pk).update(withdrawn_at=now, withdrawn_by=by)
+        act.note(photos=[str(photo.pk) for photo in photos])
+    subject.refresh_from_db()
+
+
+def take_out(*, by: User, examiner: User, reason: str) -> None:
+    """Out of the queue until re-certified: every certificate of theirs is revoked, and they read why."""
+    with audit.act("examiner.taken-out", by=by, obj=examiner) as act:
+        require_preparer(by)
+        reason = reason.strip()
+        if not reason or len(reason) > REASON_LIMIT or "\x00" in reason:
+            raise BadInput(f"Say why, in up to {REASON_LIMIT} characters: {examiner.full_name} reads it.")
+        if examiner.agency_id != by.agency_id:
+            raise NotAllowed("This examiner is another agency's.")
+        User.objects.select_for_update(no_key=True).get(pk=examiner.pk)  # two clicks wait for each other
+        record = trial_results.of_examiner(examiner)
+        valid = examiner.certificates.valid()
+        if not valid.exists():
+            raise WrongState(f"{examiner.full_name} has no valid certificate, so nothing is offered to them.")
+        if not record.below_the_bar:
+            raise WrongState(f"{examiner.full_name} is not below the policy's bar.")
+        act.note(misses=record.misses_now.errors, mated=record.misses_now.tried)
+        act.note(false_leads=record.false_leads_now.errors, trials=record.false_leads_now.tried)
+        later = examiner.certificates.filter(revoked_at__isnull=True, expires_on__gte=timezone.localdate())
+        later.update(revoked_at=timezone.now(), revoked_by=by, revoked_reason=reason)
+
+
+def _check(counts: Mapping[str, int], pairs: int, days: int) -> None:
+    if not set(counts) <= set(Trial.Kind.values) or any(count < 0 for count in counts.values()):
+        raise BadInput("Say how many trials of each kind to prepare.")
+    if not 1 <= sum(counts.values()) <= MOST_AT_ONCE:
+        raise BadInput(f"Prepare between 1 and {MOST_AT_ONCE} trials at once.")
+    if not 1 <= pairs <= MOST_PAIRS:
+        raise BadInput(f"A trial is for 1 to {MOST_PAIRS} pairs of examiners.")
+    if not 0 <= days <= MOST_DAYS:
+        raise BadInput(f"Trials are spread over up to {MOST_DAYS} days.")
+
+
+def _case(by: User) -> Case:
+    opened = {"opened_by": by}
+    case, _ = Case.objects.select_for_update().get_or_create(agency=by.agency, number=CASE, defaults=opened)
+    return case
+
+
+def _encoder() -> Encoder:
+    """The active one, without loading its models: only the worker does."""
+    encoder = Encoder.objects.filter(state=Encoder.State.ACTIVE).first()
+    if encoder is None:
+        raise WrongState("No encoder is active yet, so no list can be made.")
+    return encoder
+
+
+Chosen = tuple[str, Held, Composed]
+
+
+def _choose(
+    case: Case, counts: Mapping[str, int], material: list[Held], size: int, chance: SystemRandom
+) -> list[Chosen]:
+    """Photographs not searched with in an open trial, the least used first, by chance among equals; for look-alikes
+    those first whose closest other is closest."""
+    used = dict(Trial.objects.filter(agency=case.agency).values_list("photo").annotate(Count("pk")))
+    busy = set(Trial.objects.filter(agency=case.agency, closed_at__isnull=True).values_list("photo", flat=True))
+    free = [held for held in material if held.photo not in busy]
+    chance.shuffle(free)
+    free.sort(key=lambda held: used.get(held.photo, 0))
+    chosen: list[Chosen] = []
+    for kind in (Trial.Kind.MATED, Trial.Kind.LOOK_ALIKE, Trial.Kind.NON_MATED):
+        wanted = counts.get(kind, 0)
+        ordered = free
+        if kind == Trial.Kind.LOOK_ALIKE and wanted:
+            ordered = sorted(free, key=lambda held: (used.get(held.photo, 0), -closest_other(held, material)))
+        for held in ordered:
+            if not wanted:
+                break
+            if composed := compose(kind, held, material, size=size, chance=chance):
+                chosen.append((kind, held, composed))
+                free = [other for other in free if other.photo != held.photo]
+                wanted -= 1
+        if wanted:
+            people = len({held.subject for held in material})
+            raise BadInput(
+                f"There is material for {counts[kind] - wanted} of {counts[kind]} trials “{kind.label}”. A list shows "
+                f"{size} people, as in casework, and no photograph is searched with in two open trials; there are "
+                f"{people} people with {len(material)} usable photographs."
+            )
+    return chosen
+
+
+def _due(number: int, days: int, chance: SystemRandom) -> list[datetime.datetime]:
+    """When trials are due: on days by chance, at times of day at which casework was finished."""
+    now = timezone.now()
+    if not days:
+        return [now] * number
+    lately = Search.objects.finished().casework().order_by("-finished_at").values_list("finished_at", flat=True)
+    times = [timezone.localtime(at).time() for at in lately[:LATELY] if at]
+    due = []
+    for _ in range(number):
+        first, last = WORKING_DAY
+        by_default = datetime.time(chance.randrange(first, last), chance.randrange(60), chance.randrange(60))
+        day = timezone.localdate() + datetime.timedelta(days=chance.randrange(days + 1))
+        at = datetime.datetime.combine(day, chance.choice(times) if times else by_default)
+        due.append(max(now, timezone.make_aware(at)))
+    return due
+
+
+def _probe(by: User, case: Case, trial: Trial, rules: policy.Policy) -> Probe:
+    photo = trial.photo
+    probe = Probe.objects.create(
+        id=uuid4(),
+        case=case,
+        submitted_by=by,
+        attested_at=timezone.now(),
+        policy_digest=rules.digest,
+        sha256=photo.sha256,
+        format=photo.format,
+        width=photo.width,
+        height=photo.height,
+        state=Probe.State.READY,
+        faces=[{"face": photo.face, "quality": photo.quality}],
+    )
+    vault.create_key(probe.pk)
+    vault.store_file(probe.pk, probe.pk, vault.read_file(photo.pk, photo.pk))
+    return probe
+
+
+def _queue(
+    trial: Trial,
+    probe: Probe,
+    composed: Composed,
+    rules: policy.Policy,
+    encoder: Encoder,
+    photographs: int,
+    due: datetime.datetime,
+) -> Search:
+    """A finished search, as one of the gallery would be: `generation` 0 says that it searched none."""
+    search = Search.objects.create(
+        probe=probe,
+        requested_by=trial.prepared_by,
+        trial=trial,
+        face=0,
+        list_size=rules.list_size,
+        policy_digest=rules.digest,
+        positive_rating=rules.positive_rating,
+        state=Search.State.DONE,
+        started_at=due,
+        finished_at=due,
+        encoder=encoder,
+        generation=0,
+        gallery_size=photographs,
+        depth=len(composed.places),
+        scanned=photographs,
+        rescored=photographs,
+    )
+    Candidate.objects.bulk_create(
+        Candidate(search=search, rank=rank, trial_photo_id=place.photo, score=place.score)
+        for rank, place in enumerate(composed.places, start=1)
+    )
+    return search
