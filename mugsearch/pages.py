@@ -25,6 +25,7 @@ NAVIGATION: list[tuple[str, str, tuple[Role, ...]]] = [
     ("Review queue", "queue", (Role.EXAMINER,)),
     ("Open examinations", "open_examinations", (Role.SUPERVISOR,)),
     ("Confirmed leads", "confirmed_leads", (Role.SUPERVISOR,)),
+    ("Trials", "trials", (Role.SUPERVISOR,)),
     ("People", "people", (Role.RECORDS,)),
     ("Imports", "imports", (Role.RECORDS,)),
     ("Photos to check", "waiting_photos", (Role.RECORDS,)),

@@ -18,6 +18,8 @@ IMPORT = staging.MOST_ZIP_BYTES + 64 * FORM
 
 # The longest that begins a path counts; everything else is a form.
 LIMITS = {
+    "/trials/material": 8 * PHOTOGRAPH,
+    "/api/v1/trials/material": 8 * PHOTOGRAPH,
     "/probes/new": PHOTOGRAPH,
     "/api/v1/probes": PHOTOGRAPH,
     "/gallery/imports/new": IMPORT,

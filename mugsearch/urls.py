@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("mugsearch.probes.urls")),
     path("", include("reviews.casework_urls")),
     path("reviews/", include("reviews.urls")),
+    path("trials/", include("reviews.trial_urls")),
     path("expungements/", include("mugsearch.retention.urls")),
     path("audit/", include("mugsearch.auditing.urls")),
     path("disclosure/", include("mugsearch.disclosure.urls")),

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from reviews import api, lead_api, lead_use_api, supervision_api
+from reviews import api, lead_api, lead_use_api, supervision_api, trial_api
 
 urlpatterns = [
     path("examinations/queue", api.ExaminationQueue.as_view(), name="api_examination_queue"),
@@ -38,4 +38,12 @@ urlpatterns = [
         lead_use_api.LineupPhoto.as_view(),
         name="api_lineup_photo",
     ),
+    path("trials", trial_api.Trials.as_view(), name="api_trials"),
+    path("trials/<uuid:pk>/close", trial_api.CloseTrial.as_view(), name="api_close_trial"),
+    path("trials/material", trial_api.TrialMaterial.as_view(), name="api_trial_material"),
+    path("trials/material/<uuid:pk>/withdraw", trial_api.WithdrawSubject.as_view(), name="api_withdraw_trial_subject"),
+    path("trials/photos/<uuid:pk>.jpg", trial_api.TrialPhotoImage.as_view(), name="api_trial_photo"),
+    path("trials/examiners", trial_api.TrialExaminers.as_view(), name="api_trial_examiners"),
+    path("trials/examiners/<uuid:pk>/take-out", trial_api.TakeOut.as_view(), name="api_take_out"),
+    path("trials/mine", trial_api.MyTrials.as_view(), name="api_my_trials"),
 ]

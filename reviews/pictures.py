@@ -20,6 +20,8 @@ from mugsearch.engine import images
 from mugsearch.errors import BadInput, NotAllowed, Unavailable, WrongState
 from mugsearch.gallery.models import Photo
 from mugsearch.probes.models import Candidate, Search
+from mugsearch.trials.models import TrialPhoto
+from mugsearch.trials.services import require_preparer
 from mugsearch.vault import services as vault
 from reviews import lineup as lineups
 from reviews.models import Examination, Lead, Lineup
@@ -99,6 +101,16 @@ def place_of_lineup(*, by: User, lineup: Lineup, place: int) -> bytes:
             x, y, width, height = photo.face["box"]
             pixels = images.crop(pixels, (x, y, width, height), 0.5)
         return _jpeg(pixels, LINEUP)
+
+
+def of_trial(*, by: User, photo: TrialPhoto, thumb: bool) -> bytes:
+    """For whoever prepares trials. Http404 for one whose subject was withdrawn."""
+    with audit.act("trial.photo-viewed", by=by, obj=photo, thumb=thumb):
+        require_preparer(by)
+        if photo.state == TrialPhoto.State.ERASED:
+            raise Http404
+        box = photo.face["box"] if photo.face and thumb else None
+        return _made_once(photo.pk, photo.pk, thumb, _drawing(box, thumb=thumb), keep=False)
 
 
 def _under(examination: Examination) -> dict[str, Any]:

@@ -105,9 +105,13 @@ def of_examiner(examiner: User) -> Record:
 
 
 def told_to(examiner: User) -> Record:
-    """What the examiner may know: of closed trials only, so that no trial under way is told."""
-    shared = Trial.objects.filter(searches__examinations__examiner=examiner, closed_at__isnull=False)
+    """What the examiner may know: of trials that are over for everybody, so that none under way is told."""
+    shared = Trial.objects.filter(searches__examinations__examiner=examiner).exclude(pk__in=_under_way())
     return _records([examiner], _tried(_trials_concluded(examiner.agency_id).filter(search__trial__in=shared)))[0]
+
+
+def of_trial(trial: Trial) -> list[Tried]:
+    return _tried(Examination.objects.concluded().filter(search__trial=trial))
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class Answered:
 def answer_of(examination: Examination) -> Answered | None:
     """None as long as it may not be told, which is also what casework gives."""
     trial = examination.search.trial
-    if trial is None or trial.closed_at is None or examination.state != Examination.State.CONCLUDED:
+    if trial is None or examination.state != Examination.State.CONCLUDED or _under_way().filter(pk=trial.pk).exists():
         return None
     (tried,) = _tried(Examination.objects.filter(pk=examination.pk))
     places = [candidate.pk for candidate in in_order(examination)]
@@ -190,6 +194,13 @@ def material_of(supervisor: User) -> Material:
         states.get(state.RECEIVED, 0),
         states.get(state.UNSUITABLE, 0) + states.get(state.FAILED, 0),
     )
+
+
+def _under_way() -> QuerySet[Trial]:
+    """Open, or held by somebody who may still end it."""
+    held = Q(searches__examinations__state=Examination.State.CLAIMED)
+    found: QuerySet[Trial] = Trial.objects.filter(Q(closed_at__isnull=True) | held)
+    return found
 
 
 def _trials_concluded(agency: UUID | None) -> QuerySet[Examination]:

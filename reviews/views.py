@@ -18,7 +18,7 @@ from mugsearch.accounts.models import ExaminerCertificate, Role, User
 from mugsearch.errors import BadInput, MugsearchError, NotAllowed
 from mugsearch.probes import policy
 from mugsearch.vault.responses import image
-from reviews import outcomes, pictures, queries, services, worksheet
+from reviews import outcomes, pictures, queries, services, trial_results, worksheet
 from reviews.forms import REMAINING, FindingForm
 from reviews.models import GRADES, Examination, Finding
 
@@ -215,6 +215,7 @@ def _concluded(sheet: queries.Sheet) -> dict[str, Any]:
         "sheet": sheet,
         "places": _places(sheet),
         "others": needed - 1 if sheet.over else 0,
+        "answered": trial_results.answer_of(sheet.examination),
         "false_at": outcomes.false_since(sheet.examination) if sheet.over else None,
     }
 

@@ -16,19 +16,19 @@ class FileInput(forms.FileInput):
     allow_multiple_selected = True
 
 
-class _SeveralFilesField(forms.FileField):
+class SeveralFilesField(forms.FileField):
     widget = FileInput
 
     def clean(self, data: Any, initial: Any = None) -> list[Any]:
         given = data if isinstance(data, (list, tuple)) else [data]
-        return [super(_SeveralFilesField, self).clean(one, initial) for one in given or [None]]
+        return [super(SeveralFilesField, self).clean(one, initial) for one in given or [None]]
 
 
 class NewImportForm(forms.Form):
     manifest = forms.FileField(
         help_text="A CSV file whose first line names the columns: photo, person_id and booking_number are needed."
     )
-    photos = _SeveralFilesField(
+    photos = SeveralFilesField(
         help_text=f"One ZIP of at most {staging.MOST_ZIP_BYTES >> 30} GB, or up to {staging.MOST_FILES:,} photo files "
         f"of at most {MOST_BYTES >> 20} MB each.",
     )

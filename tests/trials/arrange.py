@@ -13,7 +13,7 @@ from tests.factories import UserFactory
 from tests.fakes import synthetic_photo
 from tests.reviews.arrange import SAME, candidate, claim, find
 
-SMALL = 'list_size = 20 '
+SMALL = "list_size = 20 "
 
 
 def supervisor(**kwargs: object) -> User:
