@@ -45,4 +45,8 @@ class MaterialForm(forms.Form):
     reference = forms.CharField(
         max_length=Subject.REFERENCE_LIMIT, help_text="Where the consent is kept, or what made the synthetic face."
     )
-    photos = SeveralFilesField(label="Photographs", help_text="Two or more of one person make mated trials possible.")
+    photos = SeveralFilesField(
+        label="Photographs",
+        help_text="Two or more of one person make mated trials possible. Take them as you take booking photographs: others "
+        "would stand out.",
+    )
