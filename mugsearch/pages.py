@@ -31,6 +31,7 @@ NAVIGATION: list[tuple[str, str, tuple[Role, ...]]] = [
     ("Photos to check", "waiting_photos", (Role.RECORDS,)),
     ("Expungements", "expungements", (Role.RECORDS,)),
     ("Audit", "audit", (Role.AUDITOR,)),
+    ("Report", "report", (Role.AUDITOR, Role.SUPERVISOR)),
     ("Disclosure", "disclosure", (Role.AUDITOR, Role.SUPERVISOR)),
     ("Users", "users", (Role.ADMINISTRATOR,)),
     ("Policy", "policy", (Role.ADMINISTRATOR, Role.AUDITOR, Role.SUPERVISOR)),

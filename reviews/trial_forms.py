@@ -47,6 +47,6 @@ class MaterialForm(forms.Form):
     )
     photos = SeveralFilesField(
         label="Photographs",
-        help_text="Two or more of one person make mated trials possible. Take them as you take booking photographs: others "
-        "would stand out.",
+        help_text="Two or more of one person make mated trials possible. Take them as you take booking photographs: "
+        "others would stand out.",
     )

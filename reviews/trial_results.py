@@ -114,6 +114,12 @@ def of_trial(trial: Trial) -> list[Tried]:
     return _tried(Examination.objects.concluded().filter(search__trial=trial))
 
 
+def tried_between(trials: QuerySet[Trial], start: datetime.datetime, end: datetime.datetime) -> list[Tried]:
+    """What was concluded of these trials in a time."""
+    concluded = Examination.objects.concluded().filter(concluded_at__gte=start, concluded_at__lt=end)
+    return _tried(concluded.filter(search__trial__in=trials))
+
+
 @dataclass(frozen=True)
 class Answered:
     """What a trial was, for whoever concluded it. `position`: of the person in the examiner's own order."""
