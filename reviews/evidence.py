@@ -8,6 +8,7 @@ from mugsearch.accounts.models import User
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, WrongState
 from mugsearch.probes import policy
+from mugsearch.validators import require_text
 from reviews.leads import case_of, locked, require_nameless, require_on_case
 from reviews.models import Evidence, Lead
 
@@ -27,8 +28,8 @@ def record_evidence(
         source = source.strip()
         if kind not in policy.current().evidence:
             raise BadInput("Choose one of the kinds of evidence.")
-        if not source or len(source) > Evidence.SOURCE_LIMIT or "\x00" in source:
-            raise BadInput(f"Say where the evidence comes from, in up to {Evidence.SOURCE_LIMIT} characters.")
+        refusal = f"Say where the evidence comes from, in up to {Evidence.SOURCE_LIMIT} characters."
+        require_text(source, least=1, most=Evidence.SOURCE_LIMIT, refusal=refusal)
         if obtained_on > timezone.localdate():
             raise BadInput("Evidence can't have been obtained in the future.")
         if not attested:

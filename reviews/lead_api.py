@@ -22,6 +22,7 @@ from mugsearch.gallery.models import Booking, Person
 from mugsearch.probes.models import Search
 from mugsearch.vault.responses import image
 from reviews import leads, outcomes, pictures, queries
+from reviews.lead_access import visible
 from reviews.models import Lead, LeadOutcome
 from reviews.notice import NOTICE
 
@@ -185,7 +186,7 @@ class Leads(Recorded, generics.ListAPIView[Lead]):
     queryset = Lead.objects.none()
 
     def get_queryset(self) -> Any:
-        mine = queries.leads_visible_to(signed_in(self.request)).select_related("search__probe")
+        mine = Lead.objects.visible_to(signed_in(self.request)).select_related("search__probe")
         return outcomes.with_outcome(mine)
 
 
@@ -226,9 +227,3 @@ class LeadSiblingImage(APIView):
     def get(self, request: Request, pk: UUID, number: int) -> HttpResponse:
         """Another photograph of the person, small."""
         return image(pictures.sibling_of_lead(by=signed_in(request), lead=visible(request, pk), number=number))
-
-
-def visible(request: Request, pk: UUID) -> Lead:
-    visible = queries.leads_visible_to(signed_in(request))
-    lead: Lead = get_object_or_404(visible.select_related("search__probe", "search__encoder", "candidate"), pk=pk)
-    return lead

@@ -22,7 +22,8 @@ from mugsearch.vault.responses import image
 from reviews import evidence as evidences
 from reviews import leads, outcomes, pictures
 from reviews import lineup as lineups
-from reviews.lead_api import INVESTIGATOR, JPEG, LeadSerializer, NoticeMixin, visible
+from reviews.lead_access import visible, visible_lineup
+from reviews.lead_api import INVESTIGATOR, JPEG, LeadSerializer, NoticeMixin
 from reviews.models import Evidence, Lead, LeadOutcome, Lineup
 
 SUPERVISOR = [role_permission(Role.SUPERVISOR)]
@@ -156,7 +157,7 @@ class OneLineup(APIView):
     @extend_schema(responses=LineupSerializer)
     def get(self, request: Request, pk: UUID, lineup: UUID) -> Response:
         """A line-up; a place whose photograph was expunged since has no image."""
-        found = _lineup(request, pk, lineup)
+        found = visible_lineup(request, pk, lineup)
         case = leads.case_of(found.lead)
         audit.record("lineup.viewed", by=signed_in(request), obj=found, case=case, lead=str(found.lead_id))
         return Response(LineupSerializer(found, context={"request": request}).data)
@@ -168,7 +169,7 @@ class LineupPhoto(APIView):
     @extend_schema(responses=JPEG)
     def get(self, request: Request, pk: UUID, lineup: UUID, place: int) -> HttpResponse:
         """The face at one place; 404 once it was expunged or the lead withdrawn."""
-        found = _lineup(request, pk, lineup)
+        found = visible_lineup(request, pk, lineup)
         return image(pictures.place_of_lineup(by=signed_in(request), lineup=found, place=place))
 
 
@@ -247,8 +248,3 @@ def _opened(request: Request, pk: UUID) -> Lead:
     lead = visible(request, pk)
     leads.opened(by=signed_in(request), lead=lead)
     return lead
-
-
-def _lineup(request: Request, pk: UUID, lineup: UUID) -> Lineup:
-    of_lead = Lineup.objects.filter(lead=visible(request, pk))
-    return get_object_or_404(of_lead.select_related("lead__search__probe", "exported_by"), pk=lineup)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
@@ -16,6 +16,7 @@ from mugsearch.probes import services as probes
 from mugsearch.vault.responses import image
 from reviews import evidence, leads, outcomes, pictures, queries
 from reviews.forms import EvidenceForm, OutcomeForm
+from reviews.lead_access import visible
 from reviews.models import Lead
 
 
@@ -63,14 +64,6 @@ def candidate_image(request: HttpRequest, lead_id: UUID) -> HttpResponse:
 @require_GET
 def sibling_image(request: HttpRequest, lead_id: UUID, number: int) -> HttpResponse:
     return image(pictures.sibling_of_lead(by=signed_in(request), lead=visible(request, lead_id), number=number))
-
-
-def visible(request: HttpRequest, lead_id: UUID) -> Lead:
-    mine = queries.leads_visible_to(signed_in(request))
-    found: Lead = get_object_or_404(
-        mine.select_related("search__probe__case", "search__encoder", "candidate__photo"), pk=lead_id
-    )
-    return found
 
 
 def _page(

@@ -18,6 +18,7 @@ from mugsearch.errors import BadInput, NotAllowed, WrongState
 from mugsearch.gallery import naming
 from mugsearch.probes import models as probes
 from mugsearch.probes.models import Candidate
+from mugsearch.validators import require_text
 from reviews.models import Examination, Lead, LeadQuerySet, LeadView
 
 REASON_LIMIT = 1000
@@ -84,8 +85,8 @@ def withdraw(*, by: User, lead: Lead, reason: str) -> None:
     with audit.act("lead.withdrawn", by=by, obj=lead, case=case_of(lead), why=Lead.Why.CERTIFICATE.value):
         require(by, Role.SUPERVISOR)
         reason = reason.strip()
-        if not reason or len(reason) > REASON_LIMIT or "\x00" in reason:
-            raise BadInput(f"Say why the certificate was not valid, in up to {REASON_LIMIT} characters.")
+        refusal = f"Say why the certificate was not valid, in up to {REASON_LIMIT} characters."
+        require_text(reason, least=1, most=REASON_LIMIT, refusal=refusal)
         require_nameless(lead, reason)
         if not withdrawable_by(by).filter(pk=lead.pk).exists():
             raise NotAllowed("You can withdraw leads of your agency, on cases you are not on and did not examine.")

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from mugsearch.accounts.access import needs, signed_in
@@ -13,9 +13,8 @@ from mugsearch.audit import services as audit
 from mugsearch.vault.responses import image
 from reviews import lineup as lineups
 from reviews import pictures
-from reviews.lead_views import visible
+from reviews.lead_access import visible, visible_lineup
 from reviews.leads import case_of
-from reviews.models import Lineup
 
 
 @needs(Role.INVESTIGATOR)
@@ -28,7 +27,7 @@ def export(request: HttpRequest, lead_id: UUID) -> HttpResponse:
 @needs(Role.INVESTIGATOR)
 @require_GET
 def lineup(request: HttpRequest, lead_id: UUID, lineup_id: UUID) -> HttpResponse:
-    found = _found(request, lead_id, lineup_id)
+    found = visible_lineup(request, lead_id, lineup_id)
     audit.record("lineup.viewed", by=signed_in(request), obj=found, case=case_of(found.lead), lead=str(found.lead_id))
     context: dict[str, Any] = {
         "lineup": found,
@@ -43,10 +42,5 @@ def lineup(request: HttpRequest, lead_id: UUID, lineup_id: UUID) -> HttpResponse
 @needs(Role.INVESTIGATOR)
 @require_GET
 def photo(request: HttpRequest, lead_id: UUID, lineup_id: UUID, place: int) -> HttpResponse:
-    found = _found(request, lead_id, lineup_id)
+    found = visible_lineup(request, lead_id, lineup_id)
     return image(pictures.place_of_lineup(by=signed_in(request), lineup=found, place=place))
-
-
-def _found(request: HttpRequest, lead_id: UUID, lineup_id: UUID) -> Lineup:
-    of_lead = Lineup.objects.filter(lead=visible(request, lead_id))
-    return get_object_or_404(of_lead.select_related("lead__search__probe__case", "exported_by"), pk=lineup_id)

@@ -10,6 +10,7 @@ from mugsearch.accounts.models import User
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput
 from mugsearch.probes import policy
+from mugsearch.validators import require_text
 from reviews.leads import case_of, locked, require_nameless, require_on_case
 from reviews.models import Examination, ExaminationQuerySet, FalseLeadSeen, Lead, LeadOutcome, LeadQuerySet
 
@@ -24,8 +25,8 @@ def record_outcome(*, by: User, lead: Lead, outcome: str, note: str = "") -> Lea
         require_on_case(by, lead)
         if outcome not in LeadOutcome.Outcome.values:
             raise BadInput("Choose what became of the lead.")
-        if len(note) > LeadOutcome.NOTE_LIMIT or "\x00" in note:
-            raise BadInput(f"Notes are text of up to {LeadOutcome.NOTE_LIMIT} characters.")
+        refusal = f"Notes are text of up to {LeadOutcome.NOTE_LIMIT} characters."
+        require_text(note, most=LeadOutcome.NOTE_LIMIT, refusal=refusal)
         require_nameless(lead, note)
         locked(lead)  # two who record at once have one order
         return LeadOutcome.objects.create(lead=lead, outcome=outcome, note=note.strip(), recorded_by=by)

@@ -36,7 +36,7 @@ from mugsearch.probes import models as probes
 from mugsearch.probes import policy
 from mugsearch.probes.models import Candidate, Search, SearchQuerySet
 from reviews.decision import FEWEST, MOST, fused
-from reviews.models import Adjudication, Examination, ExaminationQuerySet, Finding, Lead, LeadQuerySet
+from reviews.models import Adjudication, Examination, ExaminationQuerySet, Finding, Lead
 from reviews.order import in_order
 from reviews.worksheet import Worksheet, rows
 from reviews.worksheet import left as components_left
@@ -301,10 +301,6 @@ def examination_states(searches: Iterable[Search]) -> dict[UUID, ExaminationStat
 def lead_of(search: Search) -> Lead | None:
     """The lead, withdrawn or not; None where the examination is not over or ended without one."""
     return Lead.objects.filter(search=search).first()
-
-
-def leads_visible_to(user: User) -> LeadQuerySet:
-    return Lead.objects.visible_to(user)
 
 
 @dataclass(frozen=True)

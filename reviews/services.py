@@ -21,6 +21,7 @@ from mugsearch.gallery import locks
 from mugsearch.probes import policy
 from mugsearch.probes.models import Candidate, Search
 from mugsearch.probes.tasks import have_views_prepared
+from mugsearch.validators import require_text
 from reviews import queries
 from reviews.decision import Outcome, decide
 from reviews.models import Adjudication, Examination, Finding, Lead
@@ -76,8 +77,8 @@ def save_finding(
             raise WrongState("This candidate was expunged and needs no conclusion.")
         if conclusion and conclusion not in Finding.Conclusion.values:
             raise BadInput("Choose one of the conclusions.")
-        if notes and (len(notes) > Finding.NOTES_LIMIT or "\x00" in notes):
-            raise BadInput(f"Notes are text of up to {Finding.NOTES_LIMIT} characters.")
+        refusal = f"Notes are text of up to {Finding.NOTES_LIMIT} characters."
+        require_text(notes or "", most=Finding.NOTES_LIMIT, refusal=refusal)
         given = {
             "conclusion": conclusion,
             "notes": notes,

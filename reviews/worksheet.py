@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from mugsearch.errors import BadInput
+from mugsearch.validators import require_text
 
 COMPONENTS: Final = {
     "face_outline": "Face outline",
@@ -40,8 +41,8 @@ def _cleaned(given: Any) -> dict[str, str]:
     said, notes = given.get("said") or "", given.get("notes") or ""
     if not isinstance(said, str) or said not in ("", *SAID):
         raise BadInput("A component is similar, different or not visible.")
-    if not isinstance(notes, str) or len(notes) > NOTES_LIMIT or "\x00" in notes:
-        raise BadInput(f"Notes on a component are text of up to {NOTES_LIMIT} characters.")
+    refusal = f"Notes on a component are text of up to {NOTES_LIMIT} characters."
+    require_text(notes, most=NOTES_LIMIT, refusal=refusal)
     return {name: value for name, value in (("said", said), ("notes", notes)) if value}
 
 

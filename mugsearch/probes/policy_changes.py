@@ -11,6 +11,7 @@ from mugsearch.errors import BadInput, WrongState
 from mugsearch.probes import policy
 from mugsearch.probes.models import PolicyVersion
 from mugsearch.probes.policy import Policy
+from mugsearch.validators import require_text
 
 LARGEST = 100_000  # bytes of a policy file
 REASON_LIMIT = 1000
@@ -101,8 +102,8 @@ def change(*, by: User, text: bytes, reason: str, instead_of: str) -> PolicyVers
         require(by, Role.ADMINISTRATOR)
         then = proposed(text)
         reason = reason.strip()
-        if not reason or len(reason) > REASON_LIMIT or "\x00" in reason:
-            raise BadInput(f"Give a reason, of up to {REASON_LIMIT} characters.")
+        refusal = f"Give a reason, of up to {REASON_LIMIT} characters."
+        require_text(reason, least=1, most=REASON_LIMIT, refusal=refusal)
         PolicyVersion.lock()
         now = policy.current()
         if now.digest != instead_of:

@@ -88,7 +88,7 @@ def test_only_an_administrator_changes_it(who: Callable[[], User]) -> None:
     assert not PolicyVersion.objects.exists()
 
 
-@pytest.mark.parametrize("reason", ["", "  ", "x" * 1001, "a\x00"])
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 1001, "a\x00", "a\ud800"])
 def test_no_change_without_a_reason(reason: str) -> None:
     with pytest.raises(BadInput, match="reason"):
         policy_changes.change(

@@ -1,5 +1,6 @@
 """What one notes before one concludes, and the worksheet that a positive conclusion needs."""
 
+import json
 from typing import Any
 
 import pytest
@@ -81,6 +82,7 @@ def test_what_is_not_sent_again_stays():
         {"eyes": {"said": "similar", "score": 1}},
         {"eyes": {"notes": "x" * 501}},
         {"eyes": {"notes": "a\x00"}},
+        {"eyes": {"notes": "a\ud800"}},
         {"eyes": {"notes": ["a"]}},
         {"eyes": {"said": ["similar"]}},
     ],
@@ -91,6 +93,14 @@ def test_what_is_not_on_the_worksheet_is_refused(worksheet: Any):
     with pytest.raises(BadInput):
         services.save_finding(by=user, examination=mine, position=1, conclusion="-3", worksheet=worksheet)
     assert not Finding.objects.exists()
+
+
+def test_half_a_character_is_refused_over_the_api_and_breaks_nothing(api: Any):
+    search, user = finished_search(), examiner()
+    mine = claim(user, search)
+    body = {"position": 1, "worksheet": {"eyes": {"notes": "a\ud800"}}}
+    sent = api(user).post(f"/api/v1/examinations/{mine.pk}/findings", json.dumps(body), content_type="application/json")
+    assert (sent.status_code, sent.json()["detail"]) == (422, "Notes on a component are text of up to 500 characters.")
 
 
 def test_a_worksheet_of_somebody_who_is_erased_holds_nobody_up():
