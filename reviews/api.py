@@ -20,6 +20,7 @@ from rest_framework.views import APIView
 from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.errors import NotAllowed
+from mugsearch.probes.models import Case
 from mugsearch.vault.responses import image
 from reviews import outcomes, pictures, queries, services
 from reviews.models import Examination, Finding
@@ -30,9 +31,16 @@ JPEG: Any = {(200, "image/jpeg"): OpenApiTypes.BINARY}
 SIZE = OpenApiParameter("size", str, enum=["thumb", "full"], default="full")
 
 
+class LevelSerializer(serializers.Serializer[queries.Level]):
+    priority = serializers.ChoiceField(choices=Case.Priority.choices)
+    waiting = serializers.IntegerField()
+    oldest = serializers.DateTimeField(allow_null=True)
+
+
 class QueueSerializer(serializers.Serializer[queries.Queue]):
     waiting = serializers.IntegerField(help_text="How many searches you may examine now.")
     oldest = serializers.DateTimeField(allow_null=True, help_text="When the oldest of them was finished.")
+    levels = LevelSerializer(many=True, help_text="The same of each priority; urgent ones are offered first.")
 
 
 class ExaminationSerializer(serializers.ModelSerializer[Examination]):
@@ -158,7 +166,7 @@ class NextExamination(APIView):
 
     @extend_schema(request=None, responses={201: SheetSerializer})
     def post(self, request: Request) -> Response:
-        """Claim the oldest search you may examine; 409 when nothing waits."""
+        """Claim the oldest search you may examine, of an urgent case first; 409 when nothing waits."""
         mine = services.claim_next(by=signed_in(request))
         return _sheet(request, mine, status.HTTP_201_CREATED)
 

@@ -19,7 +19,7 @@ from mugsearch.audit import services as audit
 from mugsearch.gallery import readiness
 from mugsearch.probes import policy
 from mugsearch.probes import services as probes
-from mugsearch.probes.forms import ShareForm
+from mugsearch.probes.forms import PriorityForm, ShareForm
 from mugsearch.probes.models import Case, Search
 from mugsearch.probes.views import about_repeats
 from reviews import leads, outcomes, queries
@@ -73,7 +73,17 @@ def case(request: HttpRequest, case_id: UUID) -> HttpResponse:
         labels = probes.policy_labels(probe, rules)
         of_probe: list[Search | None] = list(probe.searches.all()) or [None]
         rows += [{"probe": probe, "labels": labels, "search": it, **_in_a_row(it, states)} for it in of_probe]
-    context = {"case": found, "page": page, "rows": rows, "share": ShareForm(), "members": found.members.all()}
+    other = Case.Priority.NORMAL if found.priority == Case.Priority.URGENT else Case.Priority.URGENT
+    context = {
+        "case": found,
+        "page": page,
+        "rows": rows,
+        "share": ShareForm(),
+        "members": found.members.all(),
+        "other_priority": other,
+        "priority": PriorityForm(initial={"priority": other}),
+        "priority_changes": found.priority_changes.select_related("by"),
+    }
     return render(request, "reviews/case.html", context)
 
 

@@ -51,8 +51,12 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
 
     Of their agency, with a place free and somebody left on the list; not one they submitted, requested, or know from
     being on the case; not one of an image they examine or have examined, in whatever search. The longest waiting
-    first; those they gave back come after all others. One that needs a third examiner waits since then, so that its
-    place in the queue doesn't tell it. A known-answer trial comes when it is due (reviews.trials), until it is closed.
+    of the urgent cases first, then the longest waiting of the others. One that needs a third examiner waits since then,
+    so that its place in the queue doesn't tell it. A known-answer trial comes when it is due (reviews.trials), until it
+    is closed.
+
+    Those they gave back come after all others, urgent ones too: an examiner who can't do it, because they know
+    somebody on it, would be offered it again and again and get at nothing else. Meanwhile it is first for the others.
     """
     mine = Examination.objects.filter(search=OuterRef("pk"), examiner=by)
     # Who has examined the image knows what others found on the same people.
@@ -70,23 +74,48 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
             places_held=held,
             places=Case(When(adjudication__isnull=True, then=FEWEST), default=MOST),
             given_back=Exists(mine),
+            urgent=Q(probe__case__priority=probes.Case.Priority.URGENT),
             waits_since=Greatest("finished_at", "adjudication__opened_at"),  # PostgreSQL passes over a NULL
         )
         .filter(places_held__lt=F("places"))
-        .order_by("given_back", "waits_since", "pk")
+        .order_by("given_back", "-urgent", "waits_since", "pk")
     )
     return offered if by.may_examine() else offered.none()
 
 
 @dataclass(frozen=True)
-class Queue:
+class Level:
+    """How many searches of one priority wait, and since when the first of them does."""
+
+    priority: probes.Case.Priority
     waiting: int
-    oldest: datetime.datetime | None  # since when the first of those waiting waits
+    oldest: datetime.datetime | None
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Counts only: of which case, and whose examination comes before one's own, isn't told."""
+
+    levels: list[Level]  # of all priorities, the most urgent first
+
+    @property
+    def waiting(self) -> int:
+        return sum(level.waiting for level in self.levels)
+
+    @property
+    def oldest(self) -> datetime.datetime | None:
+        return min((level.oldest for level in self.levels if level.oldest), default=None)
 
 
 def queue_of(user: User) -> Queue:
-    waiting = awaiting_examination(by=user)
-    return Queue(waiting.count(), waiting.aggregate(oldest=Min("waits_since"))["oldest"])
+    urgent, normal = Q(urgent=True), Q(urgent=False)
+    told = awaiting_examination(by=user).aggregate(
+        urgent_waiting=Count("pk", filter=urgent),
+        urgent_oldest=Min("waits_since", filter=urgent),
+        normal_waiting=Count("pk", filter=normal),
+        normal_oldest=Min("waits_since", filter=normal),
+    )
+    return Queue([Level(one, told[f"{one}_waiting"], told[f"{one}_oldest"]) for one in probes.Case.Priority])
 
 
 def with_progress(examinations: ExaminationQuerySet) -> ExaminationQuerySet:

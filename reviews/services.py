@@ -41,7 +41,7 @@ OPEN_AT_ONCE = 3
 
 
 def claim_next(*, by: User) -> Examination:
-    """Take a place on the oldest search that waits for this person. Work is offered, not chosen."""
+    """Take a place on the first search that waits for this person. Work is offered, not chosen."""
     with audit.act("examination.claimed", by=by) as act:
         require(by, Role.EXAMINER)
         _require_certificate(by)

@@ -9,6 +9,7 @@ GUARDED = (
     "audit_entry",
     "probes_candidate",
     "probes_policyversion",
+    "probes_prioritychange",
     "probes_probe",
     "probes_repeat",
     "probes_search",

@@ -33,7 +33,7 @@ CHANGES = """
     api_pick_face api_refuse_photo api_share_case api_probe_searches api_try_again api_next_examination api_free
     api_findings api_exclude_remaining api_release api_conclude api_preview_booking api_approve_expungement
     api_withdraw_expungement api_verify_audit
-    record_evidence record_outcome withdraw_lead export_lineup api_withdraw_lead
+    record_evidence record_outcome withdraw_lead export_lineup api_withdraw_lead change_priority
 """
 PICTURES = """
     photo_image probe_image examination_probe_image examination_candidate_image lead_probe_image lead_candidate_image
@@ -170,6 +170,7 @@ def _of_investigators(staff: Staff) -> Iterator[Page]:
     last = {"page": "last"}
     for query in ({}, last, {"number": case.number}):
         yield Page(Role.INVESTIGATOR, "api_cases", query=query)
+    yield Page(Role.INVESTIGATOR, "api_case_priority", {"pk": case.pk})
     for query in ({}, last, {"case": str(large.pk)}, {"state": "ready"}):
         yield Page(Role.INVESTIGATOR, "api_probes", query=query)
     for query in ({}, last, {"probe": str(probe.pk)}, {"state": "done"}):

@@ -23,7 +23,7 @@ from mugsearch.engine import images
 from mugsearch.errors import BadInput
 from mugsearch.probes import services
 from mugsearch.probes.filters import SEXES, Filters
-from mugsearch.probes.models import Candidate, Case, Probe, Repeat, Search
+from mugsearch.probes.models import Candidate, Case, PriorityChange, Probe, Repeat, Search
 from mugsearch.probes.services import Purpose
 from mugsearch.probes.views import probe_image_for
 
@@ -33,7 +33,15 @@ INVESTIGATOR = [role_permission(Role.INVESTIGATOR)]
 class CaseSerializer(serializers.ModelSerializer[Case]):
     class Meta:
         model = Case
-        fields = ("id", "number", "created_at")
+        fields = ("id", "number", "priority", "created_at")
+
+
+class PriorityChangeSerializer(serializers.ModelSerializer[PriorityChange]):
+    by = serializers.CharField(source="by.full_name", read_only=True)
+
+    class Meta:
+        model = PriorityChange
+        fields = ("priority", "reason", "by", "at")
 
 
 class FiltersSerializer(serializers.Serializer[Any]):
@@ -358,3 +366,23 @@ class ShareCase(APIView):
         body.is_valid(raise_exception=True)
         services.share(by=signed_in(request), case=case, **body.validated_data)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class CasePriority(APIView):
+    permission_classes = INVESTIGATOR
+
+    @extend_schema(operation_id="cases_priority_list", responses=PriorityChangeSerializer(many=True))
+    def get(self, request: Request, pk: UUID) -> Response:
+        """Who changed the priority of the case and why, the newest first; none: it was always normal."""
+        case = get_object_or_404(Case.objects.visible_to(signed_in(request)), pk=pk)
+        audit.record("case.viewed", by=signed_in(request), obj=case, case=case.pk)
+        return Response(PriorityChangeSerializer(case.priority_changes.select_related("by"), many=True).data)
+
+    @extend_schema(request=PriorityChangeSerializer, responses={201: PriorityChangeSerializer})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Make the case urgent, or normal again; 409 when it is so already."""
+        case = get_object_or_404(Case.objects.visible_to(signed_in(request)), pk=pk)
+        body = PriorityChangeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        change = services.change_priority(by=signed_in(request), case=case, **body.validated_data)
+        return Response(PriorityChangeSerializer(change).data, status=status.HTTP_201_CREATED)

@@ -5,6 +5,7 @@ from mugsearch.probes import api
 urlpatterns = [
     path("cases", api.Cases.as_view(), name="api_cases"),
     path("cases/<uuid:pk>/share", api.ShareCase.as_view(), name="api_share_case"),
+    path("cases/<uuid:pk>/priority", api.CasePriority.as_view(), name="api_case_priority"),
     path("probes", api.Probes.as_view(), name="api_probes"),
     path("probes/<uuid:pk>", api.OneProbe.as_view(), name="api_probe"),
     path("probes/<uuid:pk>/image", api.ProbeImage.as_view(), name="api_probe_image"),

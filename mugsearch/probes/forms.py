@@ -6,6 +6,7 @@ from django import forms
 from mugsearch.accounts.models import Agency
 from mugsearch.probes import policy
 from mugsearch.probes.filters import SEXES, Filters
+from mugsearch.probes.models import Case, PriorityChange
 from mugsearch.probes.services import Purpose
 
 _NARROWING = [field.name for field in fields(Filters)]
@@ -122,6 +123,17 @@ class SearchForm(forms.Form):
     def _filters(cleaned: dict[str, Any]) -> Filters:
         given = {name: cleaned[name] for name in _NARROWING if name in cleaned}
         return Filters.of({**given, "agencies": [agency.pk for agency in given.get("agencies", ())]})
+
+
+class PriorityForm(forms.Form):
+    """The page asks for the other priority than the case has."""
+
+    priority = forms.ChoiceField(choices=Case.Priority, widget=forms.HiddenInput)
+    reason = forms.CharField(
+        max_length=PriorityChange.REASON_LIMIT,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="It stays with the case. Name nobody.",
+    )
 
 
 class ShareForm(forms.Form):

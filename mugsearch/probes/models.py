@@ -22,11 +22,20 @@ class CaseQuerySet(models.QuerySet["Case"]):
 
 
 class Case(models.Model):
+    """PostgreSQL refuses a priority that the latest PriorityChange doesn't say (migration 0009)."""
+
+    class Priority(models.TextChoices):
+        """Which searches examiners are offered first. The most urgent is named first."""
+
+        URGENT = "urgent", "Urgent"
+        NORMAL = "normal", "Normal"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+")
     number = models.CharField("case number", max_length=64)
     opened_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     members = models.ManyToManyField(User, related_name="cases")
+    priority = models.CharField(max_length=6, choices=Priority, default=Priority.NORMAL)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects: ClassVar = CaseQuerySet.as_manager()
@@ -39,6 +48,29 @@ class Case(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+
+class PriorityChange(models.Model):
+    """Who made a case urgent, or normal again, and why. PostgreSQL refuses change and deletion (migration 0009)."""
+
+    REASON_LIMIT: ClassVar = 1000
+
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="priority_changes")
+    priority = models.CharField(max_length=6, choices=Case.Priority)
+    reason = models.TextField(max_length=REASON_LIMIT)
+    by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]  # which follows the lock on the case
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(priority__in=["urgent", "normal"]) & ~Q(reason=""), name="priority_changed_for_a_reason"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.priority
 
 
 class ProbeQuerySet(models.QuerySet["Probe"]):

@@ -1,4 +1,5 @@
-"""Submitting a probe image under a case, searching with one of its faces, repeating a search, sharing a case."""
+"""Submitting a probe image under a case, searching with one of its faces, repeating a search; sharing a case, making it
+urgent."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,8 @@ from mugsearch.gallery import readiness
 from mugsearch.gallery.models import Encoder
 from mugsearch.probes import policy, tasks
 from mugsearch.probes.filters import Filters
-from mugsearch.probes.models import Case, Probe, Repeat, Search
+from mugsearch.probes.models import Case, PriorityChange, Probe, Repeat, Search
+from mugsearch.validators import require_text
 from mugsearch.vault import services as vault
 
 
@@ -190,6 +192,26 @@ def share(*, by: User, case: Case, username: str) -> User:
         case.members.add(colleague)
         act.note(with_user=str(colleague.pk))
     return colleague
+
+
+def change_priority(*, by: User, case: Case, priority: str, reason: str) -> PriorityChange:
+    """Of all searches of the case, those that wait now and those to come. The reason stays with the case: the record
+    holds no text that may name somebody."""
+    with audit.act("case.priority-changed", by=by, obj=case, case=case.pk, priority=priority[:6]) as act:
+        require(by, Role.INVESTIGATOR)
+        _require_member(by, case)
+        if priority not in Case.Priority.values:
+            raise BadInput("A case is urgent or normal.")
+        reason = reason.strip()
+        refusal = f"Say why, in up to {PriorityChange.REASON_LIMIT} characters."
+        require_text(reason, least=1, most=PriorityChange.REASON_LIMIT, refusal=refusal)
+        Case.objects.select_for_update(no_key=True).get(pk=case.pk)  # two who change it wait for each other
+        change = PriorityChange.objects.create(case=case, priority=priority, reason=reason, by=by)
+        if Case.objects.filter(pk=case.pk).exclude(priority=priority).update(priority=priority) != 1:
+            raise WrongState(f"This case is {priority} already.")
+        act.note(change=change.pk)
+    case.refresh_from_db(fields=["priority"])
+    return change
 
 
 def _check(purpose: Purpose) -> None:

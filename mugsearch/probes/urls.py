@@ -12,4 +12,5 @@ urlpatterns = [
     path("policy/change", policy_views.change, name="change_policy"),
     path("policy/<int:number>.toml", policy_views.download, name="download_policy"),
     path("cases/<uuid:case_id>/share", views.share_case, name="share_case"),
+    path("cases/<uuid:case_id>/priority", views.change_priority, name="change_priority"),
 ]

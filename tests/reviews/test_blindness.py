@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from mugsearch.accounts.models import User
 from mugsearch.probes.models import Search, SiblingPhoto
+from mugsearch.probes.services import change_priority
 from reviews import services
 from reviews.models import Adjudication, Examination, Finding
 from reviews.order import in_order
@@ -39,6 +40,7 @@ def search() -> Search:
         probe__policy_digest="cd" * 32,
         finished_at=timezone.now() - datetime.timedelta(days=3),
     )
+    change_priority(by=asked, case=search.probe.case, priority="urgent", reason="zz-priority-reason")
     for rank, score in ((1, 0.87654), (2, 0.76543), (3, 0.65432)):
         photo = PhotoFactory(
             sha256=f"{rank}e" * 32,

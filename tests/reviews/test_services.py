@@ -56,7 +56,8 @@ def test_finished_searches_wait_oldest_first():
     user = examiner()
 
     assert list(queries.awaiting_examination(by=user)) == [older, newer]
-    assert queries.queue_of(user) == queries.Queue(waiting=2, oldest=older.finished_at)
+    queue = queries.queue_of(user)
+    assert (queue.waiting, queue.oldest) == (2, older.finished_at)
 
 
 def test_a_search_waits_until_two_people_hold_it():
