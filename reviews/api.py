@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
@@ -23,6 +22,7 @@ from mugsearch.errors import NotAllowed
 from mugsearch.probes.models import Case
 from mugsearch.vault.responses import image
 from reviews import outcomes, pictures, queries, services
+from reviews.access import own_examination
 from reviews.models import Examination, Finding
 from reviews.worksheet import COMPONENTS, NOTES_LIMIT, SAID, cleaned
 
@@ -137,12 +137,39 @@ class NewFindingSerializer(serializers.Serializer[Any]):
         max_length=Finding.NOTES_LIMIT, required=False, allow_blank=True, trim_whitespace=False
     )
     worksheet = WorksheetSerializer(required=False)
+    saved_at = serializers.DateTimeField(
+        required=False,
+        allow_null=True,
+        help_text="Of the finding you change, as you read it. Where another one is stored, and it differs: 409.",
+    )
 
 
-def _mine(request: Request, pk: UUID) -> Examination:
-    visible = Examination.objects.visible_to(signed_in(request)).select_related("search__probe")
-    mine: Examination = get_object_or_404(visible, pk=pk)
-    return mine
+class StoredSerializer(serializers.ModelSerializer[Finding]):
+    conclusion = serializers.CharField()
+    worksheet = WorksheetSerializer()
+
+    class Meta:
+        model = Finding
+        fields = ("conclusion", "notes", "worksheet", "saved_at")
+
+
+class OutdatedSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    stored = StoredSerializer(required=False, help_text="Of an `outdated` finding: send its `saved_at` to change it.")
+
+
+class DraftSerializer(serializers.Serializer[Any]):
+    position = serializers.IntegerField(min_value=1, max_value=50)
+    saved_at = serializers.DateTimeField()
+
+
+class RemainingSerializer(serializers.Serializer[Any]):
+    drafts = DraftSerializer(
+        many=True,
+        required=False,
+        help_text="As you read them. A draft that isn't here as it is stored is left as it is.",
+    )
 
 
 def _sheet(request: Request, mine: Examination, code: int = status.HTTP_200_OK) -> Response:
@@ -190,7 +217,7 @@ class OneExamination(APIView):
     @extend_schema(responses=SheetSerializer)
     def get(self, request: Request, pk: UUID) -> Response:
         """An examination of yours: the candidates in your order, and what you found."""
-        mine = _mine(request, pk)
+        mine = own_examination(request, pk)
         if mine.state == Examination.State.CLAIMED:
             services.require_fit(signed_in(request), mine.search)
         outcomes.examination_opened(by=signed_in(request), examination=mine)
@@ -204,7 +231,9 @@ class ExaminationProbeImage(APIView):
     def get(self, request: Request, pk: UUID) -> HttpResponse:
         """The probe: the original image, upright and whole."""
         return image(
-            pictures.probe_examined(by=signed_in(request), examination=_mine(request, pk), thumb=_thumb(request))
+            pictures.probe_examined(
+                by=signed_in(request), examination=own_examination(request, pk), thumb=_thumb(request)
+            )
         )
 
 
@@ -214,7 +243,7 @@ class ExaminationCandidateImage(APIView):
     @extend_schema(responses=JPEG, parameters=[SIZE])
     def get(self, request: Request, pk: UUID, position: int) -> HttpResponse:
         """A candidate's photograph by its position; 404 where the record was expunged."""
-        mine = _mine(request, pk)
+        mine = own_examination(request, pk)
         return image(
             pictures.candidate_examined(
                 by=signed_in(request), examination=mine, position=position, thumb=_thumb(request)
@@ -225,24 +254,32 @@ class ExaminationCandidateImage(APIView):
 class Findings(APIView):
     permission_classes = EXAMINER
 
-    @extend_schema(request=NewFindingSerializer, responses=SheetSerializer)
+    @extend_schema(request=NewFindingSerializer, responses={200: SheetSerializer, 409: OutdatedSerializer})
     def post(self, request: Request, pk: UUID) -> Response:
-        """Save what you concluded on one candidate, or change it."""
-        mine = _mine(request, pk)
+        """Save what you concluded on one candidate, or change it. Nothing newer is overwritten: 409 with what is
+        stored. The same content again is a success."""
+        mine = own_examination(request, pk)
         body = NewFindingSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        services.save_finding(by=signed_in(request), examination=mine, **body.validated_data)
+        try:
+            services.save_finding(by=signed_in(request), examination=mine, **body.validated_data)
+        except services.Outdated as error:
+            told = {"code": error.code, "detail": error.message, "stored": error.stored}
+            return Response(OutdatedSerializer(told).data, status=error.status)
         return _sheet(request, mine)
 
 
 class ExcludeRemaining(APIView):
     permission_classes = EXAMINER
 
-    @extend_schema(request=None, responses=SheetSerializer)
+    @extend_schema(request=RemainingSerializer, responses=SheetSerializer)
     def post(self, request: Request, pk: UUID) -> Response:
         """“Different people” on every candidate without a finding."""
-        mine = _mine(request, pk)
-        services.exclude_remaining(by=signed_in(request), examination=mine)
+        mine = own_examination(request, pk)
+        body = RemainingSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        drafts = {one["position"]: one["saved_at"] for one in body.validated_data.get("drafts", [])}
+        services.exclude_remaining(by=signed_in(request), examination=mine, drafts=drafts)
         return _sheet(request, mine)
 
 
@@ -252,7 +289,7 @@ class Release(APIView):
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request, pk: UUID) -> Response:
         """Give the examination back to the queue."""
-        services.release(by=signed_in(request), examination=_mine(request, pk))
+        services.release(by=signed_in(request), examination=own_examination(request, pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -262,7 +299,7 @@ class Conclude(APIView):
     @extend_schema(request=None, responses=SheetSerializer)
     def post(self, request: Request, pk: UUID) -> Response:
         """Lock your findings for good; 409 while a candidate has none."""
-        mine = _mine(request, pk)
+        mine = own_examination(request, pk)
         services.conclude(by=signed_in(request), examination=mine)
         return _sheet(request, mine)
 

@@ -1,7 +1,9 @@
+import datetime
 from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from mugsearch.probes import policy
 from reviews.evidence import ATTESTATION
@@ -17,11 +19,16 @@ class CaseSearchForm(forms.Form):
 
 class FindingForm(forms.Form):
     """What the comparison screen sends: one finding, a draft without a conclusion, or `position=remaining` with the
-    conclusion that excludes. The worksheet comes as two fields a component."""
+    conclusion that excludes. The worksheet comes as two fields a component.
+
+    `saved_at` is when that was saved which is changed by it; `drafts` is {position: saved_at} of the drafts that are
+    excluded, as JSON."""
 
     position = forms.CharField(max_length=9)
     conclusion = forms.ChoiceField(choices=Finding.Conclusion.choices, required=False)
     notes = forms.CharField(max_length=Finding.NOTES_LIMIT, required=False, strip=False)
+    saved_at = forms.DateTimeField(required=False)
+    drafts = forms.JSONField(required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -38,6 +45,13 @@ class FindingForm(forms.Form):
         elif not (position.isascii() and position.isdigit()):
             raise forms.ValidationError("Say which candidate is meant by its position.")
         return cleaned
+
+    def clean_drafts(self) -> dict[int, datetime.datetime]:
+        try:
+            given = {int(position): parse_datetime(at) for position, at in (self.cleaned_data["drafts"] or {}).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise forms.ValidationError("Say of every draft by its position when it was saved.") from error
+        return {position: at for position, at in given.items() if at is not None}
 
     def worksheet(self) -> Worksheet:
         said = self.cleaned_data

@@ -22,7 +22,7 @@ from mugsearch.gallery.models import Booking, Person
 from mugsearch.probes.models import Search
 from mugsearch.vault.responses import image
 from reviews import leads, outcomes, pictures, queries
-from reviews.lead_access import visible
+from reviews.access import visible
 from reviews.models import Lead, LeadOutcome
 from reviews.notice import NOTICE
 

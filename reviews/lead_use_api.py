@@ -22,7 +22,7 @@ from mugsearch.vault.responses import image
 from reviews import evidence as evidences
 from reviews import leads, outcomes, pictures
 from reviews import lineup as lineups
-from reviews.lead_access import visible, visible_lineup
+from reviews.access import visible, visible_lineup
 from reviews.lead_api import INVESTIGATOR, JPEG, LeadSerializer, NoticeMixin
 from reviews.models import Evidence, Lead, LeadOutcome, Lineup
 

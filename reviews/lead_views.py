@@ -15,8 +15,8 @@ from mugsearch.probes import policy
 from mugsearch.probes import services as probes
 from mugsearch.vault.responses import image
 from reviews import evidence, leads, outcomes, pictures, queries
+from reviews.access import visible
 from reviews.forms import EvidenceForm, OutcomeForm
-from reviews.lead_access import visible
 from reviews.models import Lead
 
 

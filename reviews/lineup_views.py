@@ -13,7 +13,7 @@ from mugsearch.audit import services as audit
 from mugsearch.vault.responses import image
 from reviews import lineup as lineups
 from reviews import pictures
-from reviews.lead_access import visible, visible_lineup
+from reviews.access import visible, visible_lineup
 from reviews.leads import case_of
 
 

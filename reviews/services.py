@@ -4,8 +4,10 @@
 Locks are taken in one order: gallery.locks.writing, the examiner's row, the search's row, the examination's row.
 """
 
+import datetime
 import hmac
 import json
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +27,7 @@ from mugsearch.validators import require_text
 from reviews import queries
 from reviews.decision import Outcome, decide
 from reviews.models import Adjudication, Examination, Finding, Lead
-from reviews.order import candidate_at
+from reviews.order import candidate_at, in_order
 from reviews.worksheet import Worksheet, cleaned
 
 NO_CERTIFICATE = "Your examiner certificate is not valid today. An administrator can record a new one."
@@ -36,6 +38,18 @@ ENDED = {
     Examination.Release.FREED: "A supervisor has given this examination back to the queue.",
     Examination.Release.EXPIRED: "Nobody worked on this examination in time, so it went back to the queue.",
 }
+
+
+class Outdated(WrongState):
+    """`stored` is newer than what the examiner had in front of them, and says something else."""
+
+    code = "outdated"
+
+    def __init__(self, position: int, stored: Finding) -> None:
+        super().__init__(f"Candidate {position} was saved meanwhile in another window. Look at both, and keep one.")
+        self.position, self.stored = position, stored
+
+
 # Claimed at a time: room to put a hard one aside and go on, too little to keep a queue from the others.
 OPEN_AT_ONCE = 3
 
@@ -65,9 +79,14 @@ def save_finding(
     conclusion: str | None = None,
     notes: str | None = None,
     worksheet: Worksheet | None = None,
+    saved_at: datetime.datetime | None = None,
 ) -> Finding:
     """What one concluded on the candidate at this position of one's own order, or a draft of it. May be changed until
-    one concludes. What is None stays as it was saved before."""
+    one concludes. What is None stays as it was saved before.
+
+    `saved_at`: of what the examiner changes, None where they know of nothing. Raises Outdated when that isn't what is
+    stored, so that no window overwrites what another one saved. The same again is no change: an answer may get lost.
+    """
     with audit.act("finding.saved", by=by, obj=examination, case=_case_of(examination)) as act:
         locks.writing()  # before the chain: at the commit PostgreSQL looks at the candidate, which a purge may hold
         mine = _claimed(by, examination)
@@ -83,19 +102,33 @@ def save_finding(
             "conclusion": conclusion,
             "notes": notes,
             "worksheet": None if worksheet is None else cleaned(worksheet),
-            "saved_at": timezone.now(),
         }
         said = {name: value for name, value in given.items() if value is not None}
-        finding, _ = Finding.objects.update_or_create(examination=mine, candidate=candidate, defaults=said)
+        stored = mine.findings.filter(candidate=candidate).first()
+        if stored and all(getattr(stored, name) == value for name, value in said.items()):
+            return stored
+        if stored and stored.saved_at != saved_at:
+            raise Outdated(position, stored)
+        now = {**said, "saved_at": timezone.now()}
+        finding, _ = Finding.objects.update_or_create(examination=mine, candidate=candidate, defaults=now)
     return finding
 
 
-def exclude_remaining(*, by: User, examination: Examination) -> int:
-    """Strong support for different people, for every candidate without a conclusion. Returns for how many."""
+def exclude_remaining(
+    *, by: User, examination: Examination, drafts: Mapping[int, datetime.datetime] | None = None
+) -> int:
+    """Strong support for different people, for every candidate without a conclusion. Returns for how many.
+
+    `drafts`: when those were saved that the examiner knows of, by position. A draft that they haven't seen so is left,
+    for somebody works on it in another window.
+    """
     with audit.act("finding.rest-excluded", by=by, obj=examination, case=_case_of(examination)) as act:
         locks.writing()
         mine = _claimed(by, examination)
-        remaining = list(_remaining(mine))
+        places = {candidate.pk: position for position, candidate in enumerate(in_order(mine), start=1)}
+        stored = dict(mine.findings.values_list("candidate", "saved_at"))
+        known = {pk: (drafts or {}).get(position) for pk, position in places.items()}
+        remaining = [one for one in _remaining(mine) if one.pk not in stored or stored[one.pk] == known[one.pk]]
         for candidate in remaining:  # a draft keeps its notes
             said = {"conclusion": Finding.EXCLUDED, "saved_at": timezone.now()}
             Finding.objects.update_or_create(examination=mine, candidate=candidate, defaults=said)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from reviews import lead_views, lineup_views, supervision_views, views
+from reviews import finding_views, lead_views, lineup_views, supervision_views, views
 
 urlpatterns = [
     path("", views.queue, name="queue"),
@@ -8,7 +8,7 @@ urlpatterns = [
     path("open", supervision_views.open_examinations, name="open_examinations"),
     path("<uuid:examination_id>/free", supervision_views.free, name="free"),
     path("<uuid:examination_id>", views.examination, name="examination"),
-    path("<uuid:examination_id>/findings", views.save_finding, name="save_finding"),
+    path("<uuid:examination_id>/findings", finding_views.save_finding, name="save_finding"),
     path("<uuid:examination_id>/conclude", views.conclude, name="conclude"),
     path("<uuid:examination_id>/release", views.release, name="release"),
     path("<uuid:examination_id>/probe.jpg", views.probe_image, name="examination_probe_image"),

@@ -7,19 +7,19 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import ExaminerCertificate, Role, User
-from mugsearch.errors import BadInput, MugsearchError, NotAllowed
+from mugsearch.errors import NotAllowed
 from mugsearch.probes import policy
 from mugsearch.vault.responses import image
 from reviews import outcomes, pictures, queries, services, trial_results, worksheet
-from reviews.forms import REMAINING, FindingForm
+from reviews.access import own_examination
 from reviews.models import GRADES, Examination, Finding
 
 PER_PAGE = 25
@@ -80,7 +80,7 @@ def claim_next(request: HttpRequest) -> HttpResponse:
 @require_GET
 def examination(request: HttpRequest, examination_id: UUID) -> HttpResponse:
     """The comparison while it is claimed, one's own conclusions once it is locked."""
-    mine = _mine(request, examination_id)
+    mine = own_examination(request, examination_id)
     if mine.state == Examination.State.RELEASED:
         messages.info(request, services.ENDED[mine.release])
         return redirect("queue")
@@ -97,48 +97,10 @@ def examination(request: HttpRequest, examination_id: UUID) -> HttpResponse:
 
 
 @needs(Role.EXAMINER)
-@require_POST
-def save_finding(request: HttpRequest, examination_id: UUID) -> HttpResponse:
-    """For the script: 200, or the refusal's status with {"message"}. Without script: back to the next candidate."""
-    mine = _mine(request, examination_id)
-    try:
-        position = _save(request, mine)
-    except MugsearchError as error:
-        if request.headers.get("X-Requested-With") == "fetch":
-            return JsonResponse({"message": error.message}, status=error.status)
-        raise
-    if request.headers.get("X-Requested-With") == "fetch":
-        return JsonResponse({"saved": True})
-    after = next((place for place in queries.sheet(mine).places if not place.gone and not place.conclusion), None)
-    target = after.position if after else position
-    return redirect(f"{reverse('examination', args=[mine.pk])}?candidate={target}")
-
-
-def _save(request: HttpRequest, mine: Examination) -> int:
-    form = FindingForm(request.POST)
-    if not form.is_valid():
-        raise BadInput(form.sentence())
-    said = form.cleaned_data
-    if said["position"] == REMAINING:
-        services.exclude_remaining(by=signed_in(request), examination=mine)
-        return 1
-    position = int(said["position"])
-    services.save_finding(
-        by=signed_in(request),
-        examination=mine,
-        position=position,
-        conclusion=said["conclusion"],
-        notes=said["notes"],
-        worksheet=form.worksheet(),
-    )
-    return position
-
-
-@needs(Role.EXAMINER)
 @require_http_methods(["GET", "POST"])
 def conclude(request: HttpRequest, examination_id: UUID) -> HttpResponse:
     """Asks first, unless the comparison screen has asked already."""
-    mine = _mine(request, examination_id)
+    mine = own_examination(request, examination_id)
     if request.method == "POST" and "ask" not in request.POST:
         services.conclude(by=signed_in(request), examination=mine)
         messages.success(request, "Your examination is concluded. Thank you.")
@@ -152,7 +114,7 @@ def conclude(request: HttpRequest, examination_id: UUID) -> HttpResponse:
 @needs(Role.EXAMINER)
 @require_POST
 def release(request: HttpRequest, examination_id: UUID) -> HttpResponse:
-    services.release(by=signed_in(request), examination=_mine(request, examination_id))
+    services.release(by=signed_in(request), examination=own_examination(request, examination_id))
     messages.success(request, "The examination is back in the queue.")
     return redirect("queue")
 
@@ -160,14 +122,14 @@ def release(request: HttpRequest, examination_id: UUID) -> HttpResponse:
 @needs(Role.EXAMINER)
 @require_GET
 def probe_image(request: HttpRequest, examination_id: UUID) -> HttpResponse:
-    mine = _mine(request, examination_id)
+    mine = own_examination(request, examination_id)
     return image(pictures.probe_examined(by=signed_in(request), examination=mine, thumb=wants_thumb(request)))
 
 
 @needs(Role.EXAMINER)
 @require_GET
 def candidate_image(request: HttpRequest, examination_id: UUID, position: int) -> HttpResponse:
-    mine = _mine(request, examination_id)
+    mine = own_examination(request, examination_id)
     return image(
         pictures.candidate_examined(
             by=signed_in(request), examination=mine, position=position, thumb=wants_thumb(request)
@@ -177,13 +139,6 @@ def candidate_image(request: HttpRequest, examination_id: UUID, position: int) -
 
 def wants_thumb(request: HttpRequest) -> bool:
     return request.GET.get("size") == "thumb"
-
-
-def _mine(request: HttpRequest, examination_id: UUID) -> Examination:
-    mine: Examination = get_object_or_404(
-        Examination.objects.visible_to(signed_in(request)).select_related("search__probe"), pk=examination_id
-    )
-    return mine
 
 
 def _places(sheet: queries.Sheet) -> list[dict[str, Any]]:
@@ -202,6 +157,7 @@ def _places(sheet: queries.Sheet) -> list[dict[str, Any]]:
                 "notes": place.notes,
                 "worksheet": json.dumps(place.worksheet),
                 "rows": worksheet.rows(place.worksheet),
+                "saved_at": place.saved_at.isoformat() if place.saved_at else "",
                 "gone": place.gone,
                 "told": place.told,
             }
@@ -234,6 +190,9 @@ def _stage(request: HttpRequest, sheet: queries.Sheet) -> dict[str, Any]:
         "grades": CHOICES[: len(GRADES)],
         "ungraded": CHOICES[len(GRADES) :],
         "excluded": Finding.EXCLUDED,
+        "drafts": json.dumps(
+            {one["position"]: one["saved_at"] for one in here if one["saved_at"] and not one["finding"]}
+        ),
         "components": _components(json.loads(current["worksheet"]) if current else {}),
         "said_of_component": worksheet.SAID,
         "current": current,
@@ -246,6 +205,11 @@ def _stage(request: HttpRequest, sheet: queries.Sheet) -> dict[str, Any]:
         "probe": probe,
         "faces": _faces(probe.faces, mine.search.face),
     }
+
+
+def _drafts(places: list[dict[str, Any]]) -> str:
+    drafts = [place for place in places if place["saved_at"] and not place["finding"]]
+    return json.dumps({place["position"]: place["saved_at"] for place in drafts})
 
 
 def _components(filled: worksheet.Worksheet) -> list[dict[str, str]]:

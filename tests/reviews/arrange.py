@@ -46,7 +46,8 @@ def position_of(examination: Examination, candidate: Candidate) -> int:
 
 
 def find(by: User, examination: Examination, candidate: Candidate, conclusion: str, notes: str = "") -> Finding:
-    """With its worksheet, where it needs one."""
+    """With its worksheet, where it needs one, by somebody who has what is stored in front of them."""
+    stored = examination.findings.filter(candidate=candidate).first()
     return services.save_finding(
         by=by,
         examination=examination,
@@ -54,6 +55,7 @@ def find(by: User, examination: Examination, candidate: Candidate, conclusion: s
         conclusion=conclusion,
         notes=notes,
         worksheet=FILLED if (Finding.rating_of(conclusion) or 0) > 0 else None,
+        saved_at=stored.saved_at if stored else None,
     )
 
 

@@ -106,7 +106,8 @@ def test_two_examiners_go_through_the_pages_and_make_a_lead(page: Page):
             {"position": position, "conclusion": "3", "notes": "ears"} | dict.fromkeys(COMPONENTS, "similar"),
             headers={"X-Requested-With": "fetch"},
         )
-        assert saved.json() == {"saved": True}
+        (now,) = saved.json()["saved"]
+        assert (now["position"], now["conclusion"], now["notes"]) == (position, "3", "ears")
         early = browser.post(f"/reviews/{mine.pk}/conclude")
         assert early.status_code == 409
         browser.post(f"/reviews/{mine.pk}/findings", {"position": "remaining", "conclusion": "-3"})

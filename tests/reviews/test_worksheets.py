@@ -39,8 +39,8 @@ def test_notes_and_worksheet_are_kept_before_anything_is_concluded():
 def test_excluding_the_rest_keeps_what_was_noted_on_them():
     search, user = finished_search(), examiner()
     mine = claim(user, search)
-    services.save_finding(by=user, examination=mine, position=2, notes="ears")
-    assert services.exclude_remaining(by=user, examination=mine) == 3
+    draft = services.save_finding(by=user, examination=mine, position=2, notes="ears")
+    assert services.exclude_remaining(by=user, examination=mine, drafts={2: draft.saved_at}) == 3
     place = queries.sheet(mine).places[1]
     assert (place.conclusion, place.notes) == (DIFFERENT, "ears")
 
@@ -48,25 +48,26 @@ def test_excluding_the_rest_keeps_what_was_noted_on_them():
 def test_a_positive_conclusion_needs_every_component_of_its_worksheet():
     search, user = finished_search(), examiner()
     mine = claim(user, search)
-    find(user, mine, candidate(search), Finding.Conclusion.SAME_1)
+    now = find(user, mine, candidate(search), Finding.Conclusion.SAME_1).saved_at
     services.exclude_remaining(by=user, examination=mine)
     position = position_of(mine, candidate(search))
     but_one = {name: told for name, told in FILLED.items() if name != "ears"}
-    services.save_finding(by=user, examination=mine, position=position, conclusion="1", worksheet=but_one)
+    about = {"by": user, "examination": mine, "position": position, "worksheet": but_one}
+    now = services.save_finding(**about, conclusion="1", saved_at=now).saved_at
     with pytest.raises(WrongState, match=f"worksheet of candidate {position}"):
         services.conclude(by=user, examination=mine)
 
-    services.save_finding(by=user, examination=mine, position=position, conclusion="0", worksheet=but_one)
+    services.save_finding(**about, conclusion="0", saved_at=now)
     services.conclude(by=user, examination=mine)
 
 
 def test_what_is_not_sent_again_stays():
     search, user = finished_search(), examiner()
     mine = claim(user, search)
-    find(user, mine, candidate(search), SAME, "ears")
+    now = find(user, mine, candidate(search), SAME, "ears").saved_at
     position = position_of(mine, candidate(search))
-    services.save_finding(by=user, examination=mine, position=position, conclusion="2")
-    services.save_finding(by=user, examination=mine, position=position, notes="chin")
+    now = services.save_finding(by=user, examination=mine, position=position, conclusion="2", saved_at=now).saved_at
+    services.save_finding(by=user, examination=mine, position=position, notes="chin", saved_at=now)
     finding = Finding.objects.get()
     assert (finding.conclusion, finding.notes, finding.worksheet) == ("2", "chin", FILLED)
 

@@ -1,15 +1,17 @@
 // The comparison screen, the examiner's findings: shown at once, saved in order, tried until they are.
 // Loaded before compare.js, which starts it and says in `page` which candidate is current and whose photograph is shown.
 //   POST data-save-url   position=N|remaining, conclusion (none: a draft), notes, the worksheet's fields   (X-CSRFToken, Accept: application/json, X-Requested-With: fetch)
-//   2xx saved · 401, 3xx sign-in ended, tried again · 408, 429, 5xx, no network: tried again · other 4xx refused, {"message"} is shown
+//        saved_at (of what is changed) or, for remaining, drafts {position: saved_at}
+//   2xx saved, {"saved": what is stored now} · 409 with {"stored"}: another window saved something else, the examiner chooses ·
+//   401, 3xx sign-in ended, tried again · 408, 429, 5xx, no network: tried again · other 4xx refused, {"message"} is shown
 (window.mugsearchCompare ??= {}).findings = (page) => {
   "use strict";
 
-  const { root, $, say, items, form, radios, notes, worksheet, labelOf, nextOpen, focusOnView } = page;
+  const { root, $, say, items, form, radios, notes, worksheet, outdated, labelOf, nextOpen, fill, focusOnView } = page;
   const readOnly = root.hasAttribute("data-locked");
 
   const RETRY = [1000, 2000, 4000, 8000, 15000];
-  let waiting = new Map(); // position -> what to send, oldest first, one entry a candidate
+  let waiting = new Map(); // position -> of remaining {conclusion, items}, oldest first, one entry a candidate
   let sending = null;
   let faults = 0;
   let refusal = "";
@@ -62,7 +64,7 @@
     page.current.notes = notes.value;
     page.current.sheet = worksheet.read();
     waiting.delete(page.current.position);
-    waiting.set(page.current.position, { conclusion: page.current.finding, notes: page.current.notes, sheet: page.current.sheet });
+    waiting.set(page.current.position);
     page.current.refused = false;
     refusal = "";
     pump();
@@ -77,9 +79,77 @@
     tell();
   }
 
-  async function send(position, what) {
+  const itemAt = (position) => items.find((item) => item.position === String(position));
+  const mine = (item) => ({ conclusion: item.finding, notes: item.notes, sheet: item.sheet });
+  const known = ({ worksheet: sheet, ...stored }) => ({ ...stored, sheet });
+  const newerHere = (item) => waiting.has(item.position) || item.refused || (unsent && item === page.current);
+
+  /** The item becomes what is stored. */
+  function take(item, stored) {
+    const changes = !outdated.same(mine(item), stored);
+    Object.assign(item, { finding: stored.conclusion, notes: stored.notes, sheet: stored.sheet });
+    Object.assign(item, { saved: stored, sent: [], refused: false, clash: null });
+    if (!changes) return;
+    mark(item);
+    if (item === page.current) fill(item);
+  }
+
+  /** Whether it is what this window knows of or has sent. */
+  const ours = (item, stored) => [item.saved, ...item.sent].some((one) => outdated.same(one, stored));
+
+  /** An answer says what is stored. What is newer here stays, and is asked about when it is saved. */
+  function learn(item, stored) {
+    if (ours(item, stored)) Object.assign(item, { saved: stored, sent: [] });
+    else if (!newerHere(item)) take(item, stored);
+  }
+
+  /** Something newer is stored than what was changed here. Returns whether that needs no question: an answer got lost. */
+  function settles(item, stored) {
+    item.clash = ours(item, stored) ? null : stored;
+    if (item.clash) return false;
+    Object.assign(item, { saved: stored, sent: [] });
+    waiting.set(item.position);
+    return true;
+  }
+
+  /** Which of both is kept, where that is open. */
+  function ask(item) {
+    if (!item?.clash) return;
+    const settled = (done) => () => {
+      done();
+      refusal = items.some((one) => one.refused) ? refusal : "";
+      pump();
+      focusOnView();
+      ask(items.find((one) => one.clash));
+    };
+    outdated.ask(item.position, mine(item), item.clash, {
+      take: settled(() => {
+        if (item === page.current) unsent = false;
+        waiting.delete(item.position);
+        take(item, item.clash);
+        say(`Candidate ${item.position}: what is saved was taken.`);
+      }),
+      keep: settled(() => {
+        waiting.set(item.position);
+        Object.assign(item, { saved: item.clash, sent: [], refused: false, clash: null });
+        say(`Candidate ${item.position}: what is here is kept.`);
+      }),
+    });
+  }
+
+  async function send(position, remaining) {
     const body = new FormData();
+    const item = itemAt(position);
+    const what = item ? mine(item) : { conclusion: remaining.conclusion };
     body.set("position", position);
+    if (item) {
+      body.set("saved_at", item.saved.saved_at);
+      item.sent.push(what);
+    } else {
+      for (const one of remaining.items) one.sent.push({ ...one.saved, conclusion: remaining.conclusion });
+      const drafts = remaining.items.filter((one) => one.saved.saved_at).map((one) => [one.position, one.saved.saved_at]);
+      body.set("drafts", JSON.stringify(Object.fromEntries(drafts)));
+    }
     body.set("conclusion", what.conclusion);
     body.set("notes", what.notes ?? "");
     for (const [component, told] of Object.entries(what.sheet ?? {})) {
@@ -95,9 +165,13 @@
       credentials: "same-origin",
       headers: { "Content-Type": "application/x-www-form-urlencoded", "X-CSRFToken": csrf(), "X-Requested-With": "fetch", Accept: "application/json" },
     });
-    if (response.ok) return "";
+    if (response.ok) {
+      for (const stored of (await response.json()).saved.map(known)) itemAt(stored.position) && learn(itemAt(stored.position), stored);
+      return "";
+    }
     if (response.type === "opaqueredirect" || [401, 408, 425, 429].includes(response.status) || response.status >= 500) throw new Error("again");
     const answer = await response.json().catch(() => ({}));
+    if (answer.stored && settles(item, known(answer.stored))) return "";
     return answer.message || answer.detail || "The server refused it. Load the page again.";
   }
 
@@ -115,6 +189,7 @@
         refusal = refused;
         for (const item of items) if (item.position === position || position === "remaining") item.refused = true;
         say(`Not saved: ${refused}`);
+        ask(itemAt(position));
       } else {
         $("[data-saved]").textContent = "Saved";
       }
@@ -141,7 +216,7 @@
   document.addEventListener("visibilitychange", () => document.hidden && commit());
   window.addEventListener("beforeunload", (event) => {
     commit();
-    if (unsaved()) event.preventDefault();
+    if (unsaved() || items.some((item) => item.clash)) event.preventDefault();
   });
 
   function conclude(value) {
@@ -187,14 +262,15 @@
   });
   excludeForm && $("[data-yes]", question("exclude")).addEventListener("click", () => {
     question("exclude").close();
-    for (const item of items.filter((one) => !one.finding)) {
+    const remaining = items.filter((one) => !one.finding);
+    for (const item of remaining) {
       item.finding = excluded;
       item.refused = false;
       mark(item);
     }
     for (const radio of radios) radio.checked = radio.value === page.current.finding;
     waiting.delete("remaining");
-    waiting.set("remaining", { conclusion: excluded });
+    waiting.set("remaining", { conclusion: excluded, items: remaining });
     refusal = "";
     say("All remaining candidates are excluded.");
     pump();
@@ -225,5 +301,5 @@
     concludeForm.requestSubmit();
   });
 
-  return { mark, tell, commit, conclude, lacksWorksheet, changed: () => later(800) };
+  return { mark, tell, commit, conclude, ask, lacksWorksheet, changed: () => later(800) };
 };

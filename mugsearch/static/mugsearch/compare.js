@@ -1,6 +1,7 @@
-// The comparison screen: template reviews_compare_stage.html, styles compare.css. Four plain scripts, in this order:
+// The comparison screen: template reviews_compare_stage.html, styles compare.css. Five plain scripts, in this order:
 //   compare-view.js       the view of the two photographs
 //   compare-worksheet.js  the worksheet behind a positive conclusion
+//   compare-outdated.js   choosing where another window has saved something else
 //   compare-findings.js   saving and marking what the examiner concludes
 //   compare.js            the candidates, the keys, the start
 // The server sends this examiner's own order of candidates and nothing else about them.
@@ -9,7 +10,7 @@
 
   const root = document.querySelector("[data-compare]");
   const parts = window.mugsearchCompare;
-  if (!root || !parts?.view || !parts.worksheet || !parts.findings) return; // a part that did not load leaves the page as it is without script
+  if (!root || !parts?.view || !parts.worksheet || !parts.outdated || !parts.findings) return; // a part that did not load leaves the page as it is without script
 
   const $ = (selector, within = root) => within.querySelector(selector);
   const $$ = (selector, within = root) => [...within.querySelectorAll(selector)];
@@ -29,14 +30,13 @@
 
   // ============================================================ candidates
 
-  const items = $$("[data-candidate]").map((element) => ({
-    element,
-    position: element.dataset.candidate,
-    url: element.dataset.image,
-    finding: element.dataset.finding || "",
-    notes: element.dataset.notes || "",
-    sheet: JSON.parse(element.dataset.sheet || "{}"),
-  }));
+  const items = $$("[data-candidate]").map((element) => {
+    const { candidate: position, image: url, finding = "", notes = "", sheet: told = "{}", savedAt: saved_at = "" } = element.dataset;
+    const sheet = JSON.parse(told);
+    // `saved` is what is stored as far as this window knows, at no time if nothing is; `sent` is what may be stored
+    // because its answer hasn't arrived.
+    return { element, position, url, finding, notes, sheet, saved: { conclusion: finding, notes, sheet, saved_at }, sent: [] };
+  });
   const places = $$(".filmstrip > li").length;
   const strip = $(".filmstrip");
   const form = $("[data-finding-form]");
@@ -55,8 +55,10 @@
     radios,
     notes,
     worksheet,
+    outdated: parts.outdated({ $, $$, labelOf }),
     labelOf,
     nextOpen,
+    fill,
     focusOnView,
     current: items.find((item) => item.element.hasAttribute("aria-current")) ?? items[0],
     shown: null, // the item whose photograph is on the screen, decoded; nothing is concluded on another
@@ -128,6 +130,13 @@
     showImage(page.current);
   });
 
+  /** The form with what is said of the current candidate. */
+  function fill(item) {
+    for (const radio of radios) radio.checked = radio.value === item.finding;
+    notes.value = item.notes;
+    worksheet.write(item.sheet);
+  }
+
   function show(item, { quiet = false } = {}) {
     if (!item) {
       say("There are no more candidates in this direction.");
@@ -140,9 +149,7 @@
     form.elements.position.value = item.position;
     for (const one of $$("[data-number]")) one.textContent = item.position;
     $("[data-place]").textContent = `Candidate ${item.position} of ${places}`;
-    for (const radio of radios) radio.checked = radio.value === item.finding;
-    notes.value = item.notes;
-    worksheet.write(item.sheet);
+    fill(item);
     for (const other of items) {
       const isCurrent = other === item;
       if (isCurrent) other.element.setAttribute("aria-current", "true");
@@ -161,6 +168,7 @@
     }
     if (!quiet) say(`Candidate ${item.position} of ${places}. ${item.finding ? `Your finding: ${labelOf(item.finding)}.` : "No finding yet."}`);
     showImage(item);
+    findings.ask(item);
   }
 
   strip.addEventListener("click", (event) => {
@@ -173,7 +181,7 @@
   function nextOpen() {
     const from = items.indexOf(page.current);
     const after = [...items.slice(from + 1), ...items.slice(0, from + 1)];
-    const open = after.find((item) => !item.finding) ?? after.find(findings.lacksWorksheet);
+    const open = after.find((item) => !item.finding || item.refused) ?? after.find(findings.lacksWorksheet);
     if (!open) return say("Every candidate has a finding.");
     show(open);
     if (open.finding) worksheet.open();

@@ -1,4 +1,4 @@
-"""Which lead, and which of its line-ups, a page or the API is asked for. What isn't theirs to see is a 404."""
+"""Which examination, lead or line-up a page or the API is asked for. What isn't theirs to see is a 404."""
 
 from uuid import UUID
 
@@ -7,7 +7,14 @@ from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 
 from mugsearch.accounts.access import signed_in
-from reviews.models import Lead, Lineup
+from reviews.models import Examination, Lead, Lineup
+
+
+def own_examination(request: HttpRequest | Request, examination_id: UUID) -> Examination:
+    mine: Examination = get_object_or_404(
+        Examination.objects.visible_to(signed_in(request)).select_related("search__probe"), pk=examination_id
+    )
+    return mine
 
 
 def visible(request: HttpRequest | Request, lead_id: UUID) -> Lead:

@@ -1,0 +1,59 @@
+// The comparison screen, what another window saved meanwhile: both are shown, and the examiner keeps one.
+// Loaded before compare.js, which starts it. What is compared is {conclusion, notes, sheet}.
+(window.mugsearchCompare ??= {}).outdated = (page) => {
+  "use strict";
+
+  const { $, $$, labelOf } = page;
+  const dialog = document.querySelector('[data-dialog="outdated"]');
+  const saidLabel = (value) => (value ? ($(`[data-said-label="${value}"]`)?.textContent ?? value) : "");
+  const ROWS = [
+    ["Conclusion", (one) => labelOf(one.conclusion)],
+    ["Notes", (one) => one.notes],
+    ...$$("[data-component]").map((element) => {
+      const told = (one) => one.sheet[element.dataset.component] ?? {};
+      return [
+        $("[data-component-label]", element).textContent,
+        (one) => [saidLabel(told(one).said), told(one).notes].filter(Boolean).join(". "),
+      ];
+    }),
+  ];
+  const lines = (text) => text.replaceAll("\r\n", "\n");
+  const differing = (one, other) => ROWS.filter(([, of]) => lines(of(one)) !== lines(of(other)));
+  const same = (one, other) => differing(one, other).length === 0;
+
+  function cell(name, text, label) {
+    const element = document.createElement(name);
+    element.textContent = text || "–";
+    if (name === "th") element.scope = "row";
+    element.dataset.label = label;
+    return element;
+  }
+
+  let choice = {};
+
+  /** `keep` and `take` are what the two answers do; without an answer it is asked again another time. */
+  function ask(position, mine, stored, answers) {
+    if (dialog.open) return;
+    choice = answers;
+    const at = new Date(stored.saved_at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    $("[data-outdated-position]", dialog).textContent = position;
+    $("[data-outdated-at]", dialog).textContent = at;
+    $("[data-outdated-rows]", dialog).replaceChildren(
+      ...differing(mine, stored).map(([label, of]) => {
+        const row = document.createElement("tr");
+        row.append(cell("th", label, ""), cell("td", of(mine), "In this window"), cell("td", of(stored), `Saved meanwhile, ${at}`));
+        return row;
+      }),
+    );
+    dialog.showModal();
+  }
+
+  const answer = (name) => () => {
+    dialog.close();
+    choice[name]();
+  };
+  $("[data-keep]", dialog).addEventListener("click", answer("keep"));
+  $("[data-take]", dialog).addEventListener("click", answer("take"));
+
+  return { same, ask };
+};

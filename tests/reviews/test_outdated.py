@@ -1,0 +1,149 @@
+"""Two windows of one examiner: the older one overwrites nothing that the newer one saved, and loses nothing either."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mugsearch.accounts.models import User
+from mugsearch.audit.models import Entry
+from reviews import services
+from reviews.models import Examination, Finding
+from tests.factories import examiner
+from tests.reviews.arrange import DIFFERENT, FILLED, SAME, claim, finished_search
+
+pytestmark = pytest.mark.django_db
+Page = Callable[[User], Any]
+FETCH = {"X-Requested-With": "fetch"}
+
+
+@pytest.fixture
+def mine() -> Examination:
+    return claim(examiner(), finished_search())
+
+
+def save(mine: Examination, **said: Any) -> Finding:
+    return services.save_finding(by=mine.examiner, examination=mine, position=2, **said)
+
+
+def refused(mine: Examination, **said: Any) -> services.Outdated:
+    with pytest.raises(services.Outdated) as error:
+        save(mine, **said)
+    return error.value
+
+
+def test_what_another_window_saved_since_is_not_overwritten(mine: Examination):
+    first = save(mine, conclusion="-1")
+    newer = save(mine, conclusion="2", worksheet=FILLED, saved_at=first.saved_at)
+    error = refused(mine, conclusion="-2", notes="old", saved_at=first.saved_at)
+    assert (error.position, error.stored) == (2, newer)
+    finding = Finding.objects.get()
+    assert (finding.conclusion, finding.notes, finding.worksheet, finding.saved_at) == ("2", "", FILLED, newer.saved_at)
+    entry = Entry.objects.filter(act="finding.saved", outcome="refused").get()
+    assert entry.details["reason"] == "outdated"
+
+    save(mine, conclusion="-2", notes="old", saved_at=newer.saved_at)  # now that it was seen
+    assert Finding.objects.get().notes == "old"
+
+
+def test_a_window_that_knew_of_nothing_overwrites_nothing(mine: Examination):
+    save(mine, notes="ears")
+    assert refused(mine, conclusion=DIFFERENT).stored.notes == "ears"
+    assert refused(mine, notes="").stored.notes == "ears"
+
+
+def test_the_same_once_more_is_a_success_whatever_was_seen_because_an_answer_may_be_lost(mine: Examination):
+    said = {"conclusion": SAME, "notes": "ears", "worksheet": FILLED}
+    first = save(mine, **said)
+    assert save(mine, **said) == first
+    assert Finding.objects.get().saved_at == first.saved_at  # so that the other window still has what is stored
+    save(mine, conclusion="1", saved_at=first.saved_at)
+
+
+def test_excluding_the_rest_leaves_what_another_window_concluded_or_is_working_on(mine: Examination):
+    concluded = save(mine, conclusion=SAME, worksheet=FILLED)
+    by = {"by": mine.examiner, "examination": mine}
+    seen = services.save_finding(**by, position=1, notes="seen")
+    draft = services.save_finding(**by, position=3, notes="begun")
+    drafts = {1: seen.saved_at, 3: seen.saved_at}
+    assert services.exclude_remaining(**by, drafts=drafts) == 1
+    for finding, conclusion in ((seen, DIFFERENT), (concluded, SAME), (draft, "")):
+        finding.refresh_from_db()
+        assert finding.conclusion == conclusion
+    assert services.exclude_remaining(**by, drafts={3: draft.saved_at}) == 1
+
+
+def sent(page: Page, mine: Examination, headers: dict[str, str] | None = None, **said: Any) -> Any:
+    said = {"position": "2", "conclusion": "-2", "notes": "from the old one", **said}
+    return page(mine.examiner).post(f"/reviews/{mine.pk}/findings", said, headers=headers or {})
+
+
+def test_the_script_gets_what_is_stored_to_show_both(page: Page, mine: Examination):
+    newer = save(mine, conclusion="1", notes="newer", worksheet=FILLED)
+    answer = sent(page, mine, FETCH)
+    assert answer.status_code == 409
+    assert answer.json()["stored"] == {
+        "position": 2,
+        "conclusion": "1",
+        "notes": "newer",
+        "worksheet": FILLED,
+        "saved_at": newer.saved_at.isoformat(),
+    }
+    kept = sent(page, mine, FETCH, saved_at=newer.saved_at.isoformat())
+    assert kept.json()["saved"][0]["notes"] == "from the old one"
+    assert Finding.objects.get().conclusion == "-2"
+
+
+def test_without_script_both_are_shown_and_the_one_that_was_sent_can_be_kept(page: Page, mine: Examination):
+    newer = save(mine, conclusion="1", notes="newer <b>", worksheet={"eyes": {"said": "similar"}})
+    shown = sent(page, mine, eyes="different", eyes_notes="lid")
+    assert shown.status_code == 409
+    for text in ("newer &lt;b&gt;", "from the old one", "+1, some support", "Different. lid", "Keep what I sent"):
+        assert text in shown.text
+    assert newer.saved_at.isoformat() in shown.text.replace("&#x2B;", "+")
+    assert 'name="eyes_notes" hidden>\nlid</textarea>' in shown.text
+    assert f"/reviews/{mine.pk}?candidate=2" in shown.text
+
+
+def test_the_page_carries_what_it_was_loaded_with(page: Page, mine: Examination):
+    draft = save(mine, notes="ears").saved_at.isoformat()
+    shown = page(mine.examiner).get(f"/reviews/{mine.pk}?candidate=2").text.replace("&quot;", '"')
+    assert f'name="saved_at" value="{draft}"' in shown
+    assert f'data-saved-at="{draft}"' in shown
+    assert f'name="drafts" value="{json.dumps({2: draft})}"' in shown
+
+
+def test_excluding_the_rest_tells_the_script_what_every_candidate_has_now(page: Page, mine: Examination):
+    save(mine, conclusion=SAME, worksheet=FILLED)
+    answer = sent(page, mine, FETCH, position="remaining", conclusion=DIFFERENT, drafts="{}")
+    assert [one["conclusion"] for one in answer.json()["saved"]] == [DIFFERENT, SAME, DIFFERENT]
+
+
+@pytest.mark.parametrize("drafts", ["[]x", "[1]", '{"a": "b"}', '{"2": 3}', '{"2": "2026-13-01T00:00:00Z"}'])
+def test_drafts_that_make_no_sense_exclude_nobody(page: Page, mine: Examination, drafts: str):
+    answer = sent(page, mine, FETCH, position="remaining", conclusion=DIFFERENT, drafts=drafts)
+    assert (answer.status_code, answer.json()["message"].endswith(".")) == (422, True)
+    assert not Finding.objects.exists()
+
+
+def test_the_api_says_what_is_stored_and_takes_what_was_read(api: Page, mine: Examination):
+    at, client = f"/api/v1/examinations/{mine.pk}", api(mine.examiner)
+    said = {"position": 2, "conclusion": "2", "notes": "chin"}
+    assert client.post(f"{at}/findings", said, format="json").status_code == 200
+    assert client.post(f"{at}/findings", said, format="json").status_code == 200  # the answer was lost
+    answer = client.post(f"{at}/findings", {**said, "conclusion": "1"}, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (409, "outdated")
+    stored = answer.json()["stored"]
+    assert (stored["conclusion"], stored["notes"], stored["worksheet"]) == ("2", "chin", {})
+    read = client.get(at).json()["candidates"][1]["saved_at"]
+    assert stored["saved_at"] == read
+    changed = client.post(f"{at}/findings", {**said, "conclusion": "1", "saved_at": read}, format="json")
+    assert changed.json()["candidates"][1]["conclusion"] == "1"
+
+    client.post(f"{at}/findings", {"position": 3, "notes": "draft"}, format="json")
+    left = client.post(f"{at}/exclude-remaining").json()
+    assert [one["conclusion"] for one in left["candidates"]] == [DIFFERENT, "1", ""]
+    drafts = [{"position": 3, "saved_at": left["candidates"][2]["saved_at"]}]
+    done = client.post(f"{at}/exclude-remaining", {"drafts": drafts}, format="json").json()
+    assert [one["conclusion"] for one in done["candidates"]] == [DIFFERENT, "1", DIFFERENT]
