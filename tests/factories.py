@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, ExaminerCertificate, Role, RoleGrant, User
 from mugsearch.gallery.models import Booking, Encoder, Person, Photo
-from mugsearch.probes.models import Candidate, Case, Probe, Search
+from mugsearch.probes.models import Calibration, Candidate, Case, Probe, Search
 
 PASSWORD = "correct horse battery"
 A_FACE = {"box": [10, 10, 50, 50], "landmarks": [[20, 25], [45, 25], [32, 35], [24, 48], [42, 48]], "score": 0.99}
@@ -191,3 +191,10 @@ class CandidateFactory(factory.django.DjangoModelFactory[Candidate]):
     photo = factory.SubFactory(PhotoFactory)
     person = factory.SelfAttribute("photo.booking.person")
     score = 0.5
+
+
+def measured(**kwargs: Any) -> Calibration:
+    """Of the active encoder, as probes.calibrating leaves it."""
+    told = {"gallery_size": 100, "scores": [0.1, 0.2, 0.3, 0.4], "generation": 1, "seed": "s"} | kwargs
+    told = {"encoder": kwargs.get("encoder") or EncoderFactory(), "made_by": administrator()} | told
+    return Calibration.objects.create(**({"people": len(told["scores"])} | told))

@@ -7,6 +7,7 @@ from django.db import connection
 
 GUARDED = (
     "audit_entry",
+    "probes_calibration",
     "probes_candidate",
     "probes_policyversion",
     "probes_prioritychange",

@@ -1,8 +1,9 @@
 from django.urls import path
 
-from mugsearch.probes import api
+from mugsearch.probes import api, calibration_api
 
 urlpatterns = [
+    path("calibrations", calibration_api.Calibrations.as_view(), name="api_calibrations"),
     path("cases", api.Cases.as_view(), name="api_cases"),
     path("cases/<uuid:pk>/share", api.ShareCase.as_view(), name="api_share_case"),
     path("cases/<uuid:pk>/priority", api.CasePriority.as_view(), name="api_case_priority"),

@@ -155,6 +155,37 @@ class PolicyVersion(models.Model):
             cursor.execute("LOCK TABLE probes_policyversion IN SHARE ROW EXCLUSIVE MODE")
 
 
+class Calibration(models.Model):
+    """How high people score who are not in the gallery: the best score of each of `people` searches for somebody all of
+    whose own photographs were left out (probes.calibrating).
+
+    Scores only, in order: no id, no vector, nothing that says whose a score was. So it names nobody, and stays as it is
+    when somebody is expunged. PostgreSQL refuses any change and deletion (migration 0011).
+    """
+
+    number = models.BigAutoField(primary_key=True)
+    encoder = models.ForeignKey(Encoder, on_delete=models.PROTECT, related_name="+")
+    generation = models.BigIntegerField(help_text="GalleryChange.number the index had applied.")
+    gallery_size = models.PositiveIntegerField(help_text="Photographs in the index.")
+    people = models.PositiveIntegerField(help_text="Searches made, one for each person drawn.")
+    seed = models.CharField(max_length=64, help_text="With it the same people are drawn from the same gallery.")
+    scores = models.JSONField(help_text="The best score of each search, ascending, to 4 decimals.")
+    made_at = models.DateTimeField(default=timezone.now, editable=False)
+    made_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering: ClassVar = ["-number"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(people__gte=1, gallery_size__gte=2) & Q(people__lte=F("gallery_size")),
+                name="calibration_of_somebody_among_others",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"calibration {self.number}"
+
+
 class SearchQuerySet(models.QuerySet["Search"]):
     def visible_to(self, user: User) -> "SearchQuerySet":
         return self.filter(probe__in=Probe.objects.visible_to(user))

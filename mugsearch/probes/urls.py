@@ -1,6 +1,6 @@
 from django.urls import path
 
-from mugsearch.probes import policy_views, views
+from mugsearch.probes import calibration_views, policy_views, views
 
 urlpatterns = [
     path("probes/new", views.new_probe, name="new_probe"),
@@ -11,6 +11,7 @@ urlpatterns = [
     path("policy/effects", policy_views.propose, name="propose_policy"),
     path("policy/change", policy_views.change, name="change_policy"),
     path("policy/<int:number>.toml", policy_views.download, name="download_policy"),
+    path("policy/false-positives", calibration_views.calibrations, name="calibrations"),
     path("cases/<uuid:case_id>/share", views.share_case, name="share_case"),
     path("cases/<uuid:case_id>/priority", views.change_priority, name="change_priority"),
 ]
