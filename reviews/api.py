@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.errors import NotAllowed
+from mugsearch.probes.calibration_api import FalsePositivesSerializer
 from mugsearch.probes.models import Case
 from mugsearch.vault.responses import image
 from reviews import outcomes, pictures, queries, services
@@ -58,6 +59,7 @@ class ExaminationSerializer(serializers.ModelSerializer[Examination]):
 class ToldSerializer(serializers.Serializer[queries.Told]):
     rank = serializers.IntegerField()
     score = serializers.FloatField(allow_null=True, help_text="Cosine, -1 to 1.")
+    false_positives = FalsePositivesSerializer(allow_null=True)
     others = serializers.ListField(child=serializers.CharField(), help_text="What the other examiners concluded.")
     rating = serializers.FloatField(allow_null=True, help_text="The mean of all ratings, -3 to 3.")
 

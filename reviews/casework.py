@@ -17,7 +17,7 @@ from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.audit import services as audit
 from mugsearch.gallery import readiness
-from mugsearch.probes import policy
+from mugsearch.probes import calibration, policy
 from mugsearch.probes import services as probes
 from mugsearch.probes.forms import PriorityForm, ShareForm
 from mugsearch.probes.models import Case, Search
@@ -126,6 +126,7 @@ def search(request: HttpRequest, search_id: UUID) -> HttpResponse:
         # A lead's page shows the list itself.
         "ranks": [] if outcome["lead"] else ranks,
         "last": queries.last_score(ranks),
+        "measured": calibration.of_search(found) if ranks else None,
         "nobody": NOBODY_PASSES if found.filters else NOBODY_THERE,
         **outcome,
         **about_repeats(found, reverse("search_repeats", args=[found.pk])),

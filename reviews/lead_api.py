@@ -19,6 +19,7 @@ from mugsearch.accounts.models import Role
 from mugsearch.audit import services as audit
 from mugsearch.audit.reading import Recorded
 from mugsearch.gallery.models import Booking, Person
+from mugsearch.probes.calibration_api import FalsePositivesSerializer
 from mugsearch.probes.models import Search
 from mugsearch.vault.responses import image
 from reviews import leads, outcomes, pictures, queries
@@ -35,6 +36,7 @@ class RankSerializer(serializers.Serializer[queries.Rank]):
 
     rank = serializers.IntegerField()
     score = serializers.FloatField(allow_null=True, help_text="Cosine, -1 to 1.")
+    false_positives = FalsePositivesSerializer(allow_null=True)
     gone = serializers.BooleanField()
     is_lead = serializers.BooleanField()
     conclusions = serializers.ListField(child=serializers.CharField(allow_blank=True))
@@ -129,6 +131,7 @@ class LeadSheetSerializer(NoticeMixin):
     probe_image = serializers.SerializerMethodField()
     candidate_image = serializers.SerializerMethodField()
     rating = serializers.FloatField(allow_null=True, help_text="Fused: the mean of the examiners' ratings, -3 to 3.")
+    false_positives = FalsePositivesSerializer(allow_null=True)
     confirmations = ConfirmationSerializer(many=True)
     siblings = SiblingSerializer(many=True)
     ranks = RankSerializer(many=True)

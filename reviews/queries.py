@@ -32,8 +32,9 @@ from django.utils import timezone
 
 from mugsearch.accounts.models import User
 from mugsearch.gallery.models import Booking, Person
+from mugsearch.probes import calibration, policy
 from mugsearch.probes import models as probes
-from mugsearch.probes import policy
+from mugsearch.probes.calibration import FalsePositives
 from mugsearch.probes.models import Candidate, Search, SearchQuerySet
 from reviews.decision import FEWEST, MOST, fused
 from reviews.models import Adjudication, Examination, ExaminationQuerySet, Finding, Lead
@@ -174,6 +175,7 @@ class Told:
 
     rank: int
     score: float | None  # cosine; None for a tombstone
+    false_positives: FalsePositives | None  # at that score; None where it isn't calibrated
     others: list[str]  # what the other examiners concluded
     rating: float | None  # fused
 
@@ -261,10 +263,12 @@ def _told(mine: Examination) -> dict[UUID, Told]:
     for examination in [mine, *others]:
         for finding in examination.findings.all():
             found.setdefault(finding.candidate_id, []).append(finding)
+    measured = calibration.of_search(mine.search)
     return {
         candidate.pk: Told(
             rank=candidate.rank,
             score=candidate.score,
+            false_positives=measured.at(candidate.score),
             others=[one.label for one in found.get(candidate.pk, []) if one.examination_id != mine.pk],
             rating=fused([one.rating for one in found.get(candidate.pk, [])]),
         )
@@ -338,6 +342,7 @@ class Rank:
 
     rank: int
     score: float | None
+    false_positives: FalsePositives | None  # at that score; None where it isn't calibrated
     gone: bool
     is_lead: bool
     conclusions: list[str]  # labels, in the order in which the examinations were concluded
@@ -348,7 +353,7 @@ def list_of(search: Search) -> list[Rank]:
     """What became of everybody on the list; empty until the examination is over."""
     if not examination_state(search).over:
         return []
-    lead = lead_of(search)
+    lead, measured = lead_of(search), calibration.of_search(search)
     found = [
         {finding.candidate_id: finding for finding in examination.findings.all()}
         for examination in concluded(search).prefetch_related("findings")
@@ -357,6 +362,7 @@ def list_of(search: Search) -> list[Rank]:
         Rank(
             rank=candidate.rank,
             score=candidate.score,
+            false_positives=measured.at(candidate.score),
             gone=candidate.forgotten_at is not None,
             is_lead=lead is not None and lead.candidate_id == candidate.pk,
             conclusions=[of[candidate.pk].label if candidate.pk in of else "" for of in found],
@@ -408,9 +414,19 @@ class LeadSheet:
         return last_score(self.ranks)
 
     @property
+    def place(self) -> Rank | None:
+        """Of the lead on the list."""
+        return next((rank for rank in self.ranks if rank.is_lead), None)
+
+    @property
     def rating(self) -> float | None:
         """Of the lead, fused."""
-        return next((rank.rating for rank in self.ranks if rank.is_lead), None)
+        return self.place.rating if self.place else None
+
+    @property
+    def false_positives(self) -> FalsePositives | None:
+        """At the score of the lead."""
+        return self.place.false_positives if self.place else None
 
 
 def lead_sheet(lead: Lead) -> LeadSheet:

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import ExaminerCertificate, Role, User
 from mugsearch.errors import NotAllowed
-from mugsearch.probes import policy
+from mugsearch.probes import calibration, policy
 from mugsearch.vault.responses import image
 from reviews import outcomes, pictures, queries, services, trial_results, worksheet
 from reviews.access import own_examination
@@ -172,6 +172,7 @@ def _concluded(sheet: queries.Sheet) -> dict[str, Any]:
         "places": _places(sheet),
         "others": needed - 1 if sheet.over else 0,
         "answered": trial_results.answer_of(sheet.examination),
+        "measured": calibration.of_search(sheet.examination.search) if sheet.over else None,
         "false_at": outcomes.false_since(sheet.examination) if sheet.over else None,
     }
 

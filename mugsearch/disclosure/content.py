@@ -5,7 +5,7 @@ which describe a face. People are named, staff and candidates alike, because a c
 booking there is the number and the day, not the charge and not the disposition.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -22,8 +22,9 @@ from mugsearch.disclosure import queries
 from mugsearch.disclosure.verify_bundle import FORMAT
 from mugsearch.errors import Unavailable
 from mugsearch.gallery.models import Encoder
-from mugsearch.probes import policy
+from mugsearch.probes import calibration, policy
 from mugsearch.probes import services as probes
+from mugsearch.probes.calibration import FalsePositives, Measured
 from mugsearch.probes.models import Candidate, PolicyVersion, Probe, Repeat, Search
 from reviews.decision import fused
 from reviews.evidence import label_of
@@ -71,6 +72,7 @@ def of_search(search: Search, *, by: User, made: Entry) -> Content:
     head = Entry.objects.order_by("-number").first()
     if head is None:
         raise Unavailable("The audit can't be read.")
+    measured = calibration.of_search(search)
     pictures: list[Picture] = []
     data = {
         "format": FORMAT,
@@ -84,7 +86,8 @@ def of_search(search: Search, *, by: User, made: Entry) -> Content:
         "case": {"id": str(probe.case_id), "number": probe.case.number, "agency": probe.case.agency.name},
         "probe": _probe(probe, pictures),
         "search": _search(search),
-        "candidates": [_candidate(one, examinations, lead, pictures) for one in candidates],
+        "calibration": _calibration(measured),
+        "candidates": [_candidate(one, examinations, lead, pictures, measured) for one in candidates],
         "examinations": [_examination(one, candidates) for one in examinations],
         "decision": _decision(search, states[search.pk], entries, lead),
         "lead": _lead(lead),
@@ -163,8 +166,33 @@ def policy_of(search: Search) -> bytes | None:
     return version.text.encode() if version else None
 
 
+def _calibration(measured: Measured) -> dict[str, Any] | None:
+    """The latest there is of the encoder, whole, so that anybody can count the rates again."""
+    made = measured.calibration
+    if made is None:
+        return None
+    return {
+        "number": made.number,
+        "made_at": _time(made.made_at),
+        "made_by": _user(made.made_by),
+        "gallery": {"generation": made.generation, "size": made.gallery_size},
+        "searches": made.people,
+        "seed": made.seed,
+        "scores": made.scores,
+        "caveats": list(measured.caveats),
+    }
+
+
+def _false_positives(found: FalsePositives | None) -> dict[str, Any] | None:
+    return asdict(found.rate) if found else None
+
+
 def _candidate(
-    candidate: Candidate, examinations: list[Examination], lead: Lead | None, pictures: list[Picture]
+    candidate: Candidate,
+    examinations: list[Examination],
+    lead: Lead | None,
+    pictures: list[Picture],
+    measured: Measured,
 ) -> dict[str, Any]:
     found = [
         (number, finding)
@@ -192,6 +220,7 @@ def _candidate(
     return {
         **said,
         "score": candidate.score,
+        "false_positives": _false_positives(measured.at(candidate.score)),
         "person": {
             "agency": person.agency.name,
             "person_id": person.person_id,

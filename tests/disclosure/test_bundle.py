@@ -38,6 +38,7 @@ from tests.factories import (
     clerk,
     examiner,
     investigator,
+    measured,
 )
 from tests.fakes import synthetic_photo
 from tests.retention.arrange import a_life, approved, requested
@@ -101,6 +102,30 @@ def test_the_policy_the_search_was_requested_under_is_there_whatever_it_is_today
     bundle = bundle_of(search)
     assert sha256(files_of(bundle)["policy.toml"]).hexdigest() == search.policy_digest
     assert content_of(bundle)["search"]["policy_file"] == "policy.toml"
+
+
+def test_an_expert_can_count_the_false_positives_again_from_what_is_there() -> None:
+    search = with_lead()
+    assert content_of(bundle_of(search))["calibration"] is None
+    measured(encoder=search.encoder, scores=[0.1] * 40 + [0.875] * 7 + [0.8851] * 3, gallery_size=4711, seed="abc")
+    forget(candidate(search, 2))
+    files = files_of(bundle_of(search))
+    content = json.loads(files["bundle.json"])
+    made = content["calibration"]
+    assert (made["searches"], made["seed"], made["gallery"]["size"]) == (50, "abc", 4711)
+    for one, count in zip(content["candidates"], (0, None, 10), strict=True):
+        if count is None:
+            assert "false_positives" not in one
+        else:
+            again = sum(score >= round(one["score"], 4) for score in made["scores"])
+            assert one["false_positives"]["count"] == again == count
+            assert one["false_positives"]["rate"] == count / made["searches"]
+    assert content["candidates"][0]["false_positives"]["high"] == 3 / 50
+    jsonschema.Draft202012Validator(json.loads(files["schema.json"])).validate(content)
+    page = files["bundle.html"].decode().replace("\N{NO-BREAK SPACE}", " ")
+    assert "0 of 50 (95 % interval 0 % to 6.0 %)" in page
+    assert "10 of 50 (95 % interval 11.2 % to 33.0 %)" in page
+    assert "among 4711 photographs" in page
 
 
 def test_the_content_is_as_the_published_schema_says() -> None:

@@ -17,7 +17,7 @@ from mugsearch.probes.services import change_priority
 from reviews import services
 from reviews.models import Adjudication, Examination, Finding
 from reviews.order import in_order
-from tests.factories import CandidateFactory, PhotoFactory, SearchFactory, examiner, investigator
+from tests.factories import CandidateFactory, PhotoFactory, SearchFactory, examiner, investigator, measured
 from tests.reviews.arrange import DIFFERENT, SAME, candidate, claim, examine, find, position_of, store_images
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +56,7 @@ def search() -> Search:
         found = CandidateFactory(search=search, rank=rank, photo=photo, person=photo.booking.person, score=score)
         SiblingPhoto.objects.create(candidate=found, photo=PhotoFactory(booking=photo.booking), rank=71 + rank)
     store_images(search)
+    measured(encoder=search.encoder, scores=[0.1] * 4999 + [0.7] * 1111, gallery_size=98765)
     return search
 
 
@@ -78,6 +79,7 @@ def secrets(search: Search, first: Examination) -> list[str]:
         told += [sibling.photo_id for sibling in one.siblings.all()]
     told += [probe.sha256, probe.policy_digest, bytes(first.secret).hex()]
     told += ["zz-", "zzfamily", "zzgiven", "1987", "1961", "cosine", "rank"]
+    told += ["false positive", "false-positive", "false_positive", "calibrat", "6110", "6,110", "98765", "98,765"]
     return [str(one).lower() for one in told]
 
 
@@ -197,11 +199,14 @@ def test_when_all_have_concluded_i_learn_ranks_scores_and_what_the_others_found_
     services.conclude(by=user, examination=second)
     as_json, as_page, queue = after_mine(second, page, api)
     told = {one["told"]["rank"]: one["told"] for one in as_json.json()["candidates"]}
+    rates = {rank: one.pop("false_positives") for rank, one in told.items()}
     assert told[1] == {"rank": 1, "score": 0.87654, "others": [SAME.label], "rating": 2.5}
     assert told[3] == {"rank": 3, "score": 0.65432, "others": [DIFFERENT.label], "rating": -3}
-    for shown in ("0.877", SAME.label, "+2.5", ">−3<", "Examination over"):
+    assert [rates[rank]["count"] for rank in (1, 2, 3)] == [0, 0, 1111]
+    for shown in ("0.877", SAME.label, "+2.5", ">−3<", "Examination over", "0 of 6,110", "1,111 of 6,110", "98,765"):
         assert shown in as_page.text
-    may_be_told = {"0.877", "0.765", "0.654", "cosine", "rank"}
+    may_be_told = {"0.877", "0.765", "0.654", "cosine", "rank", "false positive", "false_positive", "false-positive"}
+    may_be_told |= {"calibrat", "6110", "6,110", "98765", "98,765"}
     for response in (as_json, as_page, queue):
         text = told_by(response, second)
         assert not [secret for secret in secrets(search, first) if secret in text and secret not in may_be_told]

@@ -196,6 +196,7 @@ def test_without_a_lead_the_end_tells_conclusions_by_rank_and_names_nobody(searc
     assert answer["ranks"][0] == {
         "rank": 1,
         "score": pytest.approx(0.8),
+        "false_positives": None,
         "gone": False,
         "is_lead": False,
         "conclusions": [SAME.label, DIFFERENT.label, DIFFERENT.label],

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import template
 
+from mugsearch.probes.calibration import percent
 from reviews.worksheet import Worksheet, rows
 
 register = template.Library()
@@ -36,6 +37,11 @@ def components(worksheet: Worksheet) -> list[tuple[str, str, str]]:
 @register.filter
 def cosine(score: float | None) -> str:
     return "–" if score is None else f"{score:.6f}"
+
+
+@register.filter
+def share(value: float) -> str:
+    return percent(value)
 
 
 @register.filter
