@@ -17,7 +17,7 @@ from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, NotAllowed, WrongState
 from mugsearch.gallery.models import Encoder
 from mugsearch.probes import policy
-from mugsearch.probes.models import Candidate, Case, Probe, Search
+from mugsearch.probes.models import Candidate, Case, PriorityChange, Probe, Search
 from mugsearch.probes.tasks import have_views_prepared
 from mugsearch.trials import vectors
 from mugsearch.trials.lists import Composed, Held, closest_other, compose
@@ -27,7 +27,8 @@ from mugsearch.vault import services as vault
 from reviews import trial_results
 from reviews.models import Examination
 
-CASE = "Known-answer trials"  # nobody is on this case, so nobody sees it
+# Nobody is on these cases, so nobody sees them.
+CASES = {Case.Priority.NORMAL: "Known-answer trials", Case.Priority.URGENT: "Known-answer trials, as urgent cases"}
 MOST_AT_ONCE = 100  # trials
 MOST_PAIRS = 20
 MOST_DAYS = 90
@@ -44,22 +45,24 @@ def prepare(*, by: User, counts: Mapping[str, int], pairs: int = 1, days: int = 
     with audit.act("trial.prepared", by=by) as act:
         require_preparer(by)
         _check(counts, pairs, days)
-        case = _case(by)
-        act.case = case.pk
         rules = policy.current()
         encoder = _encoder()
         chance = SystemRandom()
-        material = vectors.usable(case.agency, encoder)
-        chosen = _choose(case, counts, material, rules.list_size, chance)
+        cases, urgent = _cases(by), _share_of_urgent(by)
+        agency = cases[Case.Priority.NORMAL].agency
+        material = vectors.usable(agency, encoder)
+        chosen = _choose(by, counts, material, rules.list_size, chance)
         due = _due(len(chosen) * pairs, days, chance)
         trials, searches = [], []
         for kind, probe, composed in chosen:
             trial = Trial.objects.create(
-                agency=case.agency, kind=kind, photo_id=probe.photo, mate_rank=composed.mate_rank, prepared_by=by
+                agency=agency, kind=kind, photo_id=probe.photo, mate_rank=composed.mate_rank, prepared_by=by
             )
-            image = _probe(by, case, trial, rules)
+            priority = Case.Priority.URGENT if chance.random() < urgent else Case.Priority.NORMAL
+            image = _probe(by, cases[priority], trial, rules)
             searches += [_queue(trial, image, composed, rules, encoder, len(material), due.pop()) for _ in range(pairs)]
             trials.append(trial)
+        act.case = cases[Case.Priority.NORMAL].pk
         act.note(trials={str(trial.pk): trial.kind for trial in trials}, searches=[str(one.pk) for one in searches])
         for search in searches:
             have_views_prepared(search.pk)
@@ -147,10 +150,23 @@ def _check(counts: Mapping[str, int], pairs: int, days: int) -> None:
         raise BadInput(f"Trials are spread over up to {MOST_DAYS} days.")
 
 
-def _case(by: User) -> Case:
-    opened = {"opened_by": by}
-    case, _ = Case.objects.select_for_update().get_or_create(agency=by.agency, number=CASE, defaults=opened)
-    return case
+def _cases(by: User) -> dict[Case.Priority, Case]:
+    """One of each priority: if all trials were normal, an urgent search would be known to be casework."""
+    cases = {}
+    for priority, number in CASES.items():
+        case, opened = Case.objects.get_or_create(agency=by.agency, number=number, defaults={"opened_by": by})
+        if opened and priority != Case.Priority.NORMAL:
+            PriorityChange.objects.create(case=case, priority=priority, reason="As casework has it.", by=by)
+            Case.objects.filter(pk=case.pk).update(priority=priority)
+        cases[priority] = case
+    return cases
+
+
+def _share_of_urgent(by: User) -> float:
+    """Among the latest searches of casework; none where there is no casework yet."""
+    lately = Search.objects.casework().filter(probe__case__agency=by.agency_id).order_by("-requested_at")
+    said = list(lately.values_list("probe__case__priority", flat=True)[:LATELY])
+    return said.count(Case.Priority.URGENT) / len(said) if said else 0
 
 
 def _encoder() -> Encoder:
@@ -164,13 +180,11 @@ def _encoder() -> Encoder:
 Chosen = tuple[str, Held, Composed]
 
 
-def _choose(
-    case: Case, counts: Mapping[str, int], material: list[Held], size: int, chance: SystemRandom
-) -> list[Chosen]:
+def _choose(by: User, counts: Mapping[str, int], material: list[Held], size: int, chance: SystemRandom) -> list[Chosen]:
     """Photographs not searched with in an open trial, the least used first, by chance among equals; for look-alikes
     those first whose closest other is closest."""
-    used = dict(Trial.objects.filter(agency=case.agency).values_list("photo").annotate(Count("pk")))
-    busy = set(Trial.objects.filter(agency=case.agency, closed_at__isnull=True).values_list("photo", flat=True))
+    used = dict(Trial.objects.filter(agency=by.agency_id).values_list("photo").annotate(Count("pk")))
+    busy = set(Trial.objects.filter(agency=by.agency_id, closed_at__isnull=True).values_list("photo", flat=True))
     free = [held for held in material if held.photo not in busy]
     chance.shuffle(free)
     free.sort(key=lambda held: used.get(held.photo, 0))

@@ -160,7 +160,7 @@ class Calibration(models.Model):
     whose own photographs were left out (probes.calibrating).
 
     Scores only, in order: no id, no vector, nothing that says whose a score was. So it names nobody, and stays as it is
-    when somebody is expunged. PostgreSQL refuses any change and deletion (migration 0011).
+    when somebody is expunged. PostgreSQL refuses any change and deletion (migration 0010).
     """
 
     number = models.BigAutoField(primary_key=True)

@@ -11,13 +11,14 @@ from mugsearch.errors import BadInput, NotAllowed, WrongState
 from mugsearch.gallery import encoding
 from mugsearch.gallery.models import Photo, Template
 from mugsearch.probes.models import Candidate, Case, Search
+from mugsearch.probes.services import change_priority
 from mugsearch.trials import services, working
 from mugsearch.trials.models import Subject, Trial, TrialPhoto
 from mugsearch.vault import services as vault
 from reviews import queries, trials
 from reviews import services as reviews
 from reviews.models import Adjudication, Lead
-from tests.factories import CandidateFactory, PhotoFactory, SearchFactory, UserFactory, examiner
+from tests.factories import CandidateFactory, CaseFactory, PhotoFactory, SearchFactory, UserFactory, examiner
 from tests.fakes import synthetic_photo
 from tests.reviews.arrange import finished_search
 from tests.trials.arrange import add, examine, look_at_all, material, prepare, search_of, supervisor
@@ -260,7 +261,23 @@ def test_nobody_is_on_the_case_of_the_trials():
     mona = supervisor()
     material(mona)
     prepare(mona, Trial.Kind.NON_MATED)
-    assert Case.objects.get(number=trials.CASE).members.count() == 0
+    cases = Case.objects.filter(number__in=trials.CASES.values())
+    assert [case.members.count() for case in cases] == [0, 0]
+
+
+def test_as_many_trials_are_urgent_as_searches_of_casework():
+    """If no trial was, an urgent search would be known to be casework."""
+    mona = supervisor()
+    material(mona)
+    prepare(mona, Trial.Kind.NON_MATED, number=5)
+    assert set(Search.objects.values_list("probe__case__priority", flat=True)) == {"normal"}
+    case = CaseFactory()
+    change_priority(by=case.opened_by, case=case, priority="urgent", reason="A life is at risk.")
+    SearchFactory(probe__case=case, encoder=encoding.active())
+    prepare(mona, Trial.Kind.NON_MATED, number=5)
+    latest = Search.objects.filter(trial__isnull=False).order_by("-requested_at")[:5]
+    assert {one.probe.case.priority for one in latest} == {"urgent"}
+    assert queries.awaiting_examination(by=examiner()).count() == 10  # the search of casework lists nobody
 
 
 def test_pairs_of_examiners_each_get_the_trial_and_nobody_gets_it_twice():

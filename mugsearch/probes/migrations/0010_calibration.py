@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
     dependencies = [
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
         ("gallery", "0001_gallery"),
-        ("probes", "0007_policy_versions"),
+        ("probes", "0009_case_priority"),
     ]
     operations = [
         migrations.CreateModel(
