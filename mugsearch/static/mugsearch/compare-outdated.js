@@ -24,8 +24,8 @@
   function cell(name, text, label) {
     const element = document.createElement(name);
     element.textContent = text || "–";
-    if (name === "th") element.scope = "row";
-    element.dataset.label = label;
+    if (label) element.dataset.label = label;
+    else element.scope = "row";
     return element;
   }
 
@@ -35,13 +35,13 @@
   function ask(position, mine, stored, answers) {
     if (dialog.open) return;
     choice = answers;
-    const at = new Date(stored.saved_at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    const at = new Date(stored.saved_at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
     $("[data-outdated-position]", dialog).textContent = position;
     $("[data-outdated-at]", dialog).textContent = at;
     $("[data-outdated-rows]", dialog).replaceChildren(
       ...differing(mine, stored).map(([label, of]) => {
         const row = document.createElement("tr");
-        row.append(cell("th", label, ""), cell("td", of(mine), "In this window"), cell("td", of(stored), `Saved meanwhile, ${at}`));
+        row.append(cell("th", label), cell("td", of(mine), "In this window"), cell("td", of(stored), `Saved meanwhile, ${at}`));
         return row;
       }),
     );
