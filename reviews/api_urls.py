@@ -1,6 +1,6 @@
 from django.urls import path
 
-from reviews import api, lead_api, lead_use_api, supervision_api, trial_api
+from reviews import api, certificate_api, lead_api, lead_use_api, supervision_api, trial_api
 
 urlpatterns = [
     path("examinations/queue", api.ExaminationQueue.as_view(), name="api_examination_queue"),
@@ -19,6 +19,7 @@ urlpatterns = [
     path("examinations/<uuid:pk>/exclude-remaining", api.ExcludeRemaining.as_view(), name="api_exclude_remaining"),
     path("examinations/<uuid:pk>/release", api.Release.as_view(), name="api_release"),
     path("examinations/<uuid:pk>/conclude", api.Conclude.as_view(), name="api_conclude"),
+    path("users/<uuid:pk>/certificates", certificate_api.UserCertificates.as_view(), name="api_user_certificates"),
     path("searches/<uuid:pk>/examination", lead_api.SearchExamination.as_view(), name="api_search_examination"),
     path("leads", lead_api.Leads.as_view(), name="api_leads"),
     path("leads/confirmed", lead_use_api.ConfirmedLeads.as_view(), name="api_confirmed_leads"),

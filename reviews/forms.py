@@ -89,3 +89,21 @@ class OutcomeForm(forms.Form):
     note = forms.CharField(
         label="Note", max_length=LeadOutcome.NOTE_LIMIT, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
+
+
+class CertificateForm(forms.Form):
+    programme = forms.CharField(max_length=200, help_text="The training, as its certificate names it.")
+    issued_by = forms.CharField(max_length=200, help_text="Who trained and certified this person.")
+    hours = forms.IntegerField(min_value=1, max_value=10_000, help_text="Hours of training.")
+    issued_on = forms.DateField(
+        initial=timezone.localdate, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
+    expires_on = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        months = policy.current().certificate_months
+        self.fields["expires_on"].help_text = (
+            f"By the policy it counts for {months} month{'s' if months > 1 else ''} from the day it was issued, "
+            "whatever it says itself. Left empty, it counts for so long."
+        )

@@ -27,13 +27,14 @@ from reviews.models import Evidence, Examination, Lead, Lineup
 
 # What is no page: it changes something, or sends a picture, or a whole file, or is the same for everybody.
 CHANGES = """
-    sign_out set_roles set_active record_certificate revoke_certificate pick_face refuse_photo start_search share_case
+    sign_out set_roles set_active revoke_certificate pick_face refuse_photo start_search share_case
     try_again claim_next free save_finding release approve_expungement withdraw_expungement
     api_tokens api_current_token api_user_roles api_user_active api_user_certificates api_revoke_certificate
     api_pick_face api_refuse_photo api_share_case api_probe_searches api_try_again api_next_examination api_free
     api_findings api_exclude_remaining api_release api_conclude api_preview_booking api_approve_expungement
     api_withdraw_expungement api_verify_audit
     record_evidence record_outcome withdraw_lead export_lineup api_withdraw_lead change_priority
+    propose_policy change_policy api_policy_preview disclosure_bundle api_disclosure
 """
 PICTURES = """
     photo_image probe_image examination_probe_image examination_candidate_image lead_probe_image lead_candidate_image
@@ -41,7 +42,7 @@ PICTURES = """
     api_photo_image api_probe_image api_examination_probe_image api_examination_candidate_image
     api_lead_probe_image api_lead_candidate_image api_lead_sibling_image
 """
-WHOLE_FILES = "import_rejects export_audit api_export_audit"
+WHOLE_FILES = "import_rejects export_audit api_export_audit download_policy api_policy_version"
 NO_ROWS = "home healthz sign_in api_schema api_docs"
 
 TIMES = 20  # every page is asked for
@@ -217,6 +218,9 @@ def _of_the_others(staff: Staff) -> Iterator[Page]:
         yield Page(Role.ADMINISTRATOR, "api_users", query=query)
     yield Page(Role.ADMINISTRATOR, "user", {"user_id": administrator.pk})
     yield Page(Role.ADMINISTRATOR, "api_user", {"pk": administrator.pk})
+    yield Page(Role.ADMINISTRATOR, "record_certificate", {"user_id": administrator.pk})
+    for name in ("policy", "api_policy", "api_policy_versions"):
+        yield Page(Role.ADMINISTRATOR, name)
     search = mine.search
     case = search.probe.case
     entry = Entry.objects.filter(act="search.viewed").order_by("number")[0]
@@ -234,6 +238,8 @@ def _of_the_others(staff: Staff) -> Iterator[Page]:
     yield Page(Role.AUDITOR, "audit_entry", {"number": entry.number})
     yield Page(Role.AUDITOR, "api_audit_entry", {"number": entry.number})
     yield Page(Role.AUDITOR, "verify_audit")
+    yield Page(Role.AUDITOR, "disclosure", query={"number": case.number})
+    yield Page(Role.AUDITOR, "disclosure_of_search", {"search_id": search.pk})
     yield Page(Role.AUDITOR, "audit_search", {"search_id": search.pk})
     yield Page(Role.AUDITOR, "audit_search_repeats", {"search_id": search.pk})
 

@@ -21,7 +21,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, Role, RoleGrant, User
-from mugsearch.accounts.services import add_user, console, record_certificate
+from mugsearch.accounts.services import add_user, console
 from mugsearch.audit.models import Entry
 from mugsearch.audit.services import GENESIS
 from mugsearch.gallery import changes, vectors
@@ -30,6 +30,7 @@ from mugsearch.gallery.numbers import normalised
 from mugsearch.probes.models import Candidate, Case, Probe, Search
 from mugsearch.retention.models import ExpungementOrder
 from mugsearch.vault import services as vault
+from reviews.certificates import record_certificate
 from reviews.models import Examination, Finding, Lead
 from reviews.worksheet import COMPONENTS
 

@@ -10,6 +10,5 @@ urlpatterns = [
     path("users/<uuid:pk>", user_api.OneUser.as_view(), name="api_user"),
     path("users/<uuid:pk>/roles", user_api.UserRoles.as_view(), name="api_user_roles"),
     path("users/<uuid:pk>/active", user_api.UserActive.as_view(), name="api_user_active"),
-    path("users/<uuid:pk>/certificates", user_api.UserCertificates.as_view(), name="api_user_certificates"),
     path("certificates/<uuid:pk>/revoke", user_api.RevokeCertificate.as_view(), name="api_revoke_certificate"),
 ]

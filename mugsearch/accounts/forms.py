@@ -1,14 +1,8 @@
-import datetime
 from typing import Any
 
 from django import forms
-from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, Role
-
-
-def in_a_year() -> datetime.date:
-    return timezone.localdate() + datetime.timedelta(days=365)
 
 
 class NewUserForm(forms.Form):
@@ -31,11 +25,3 @@ class NewUserForm(forms.Form):
 
 class RolesForm(forms.Form):
     roles = forms.MultipleChoiceField(choices=Role, widget=forms.CheckboxSelectMultiple, required=False)
-
-
-class CertificateForm(forms.Form):
-    programme = forms.CharField(max_length=200, help_text="The training, as its certificate names it.")
-    issued_by = forms.CharField(max_length=200, help_text="Who trained and certified this person.")
-    hours = forms.IntegerField(min_value=1, max_value=10_000, help_text="Hours of training.")
-    issued_on = forms.DateField(initial=timezone.localdate, widget=forms.DateInput(attrs={"type": "date"}))
-    expires_on = forms.DateField(initial=in_a_year, widget=forms.DateInput(attrs={"type": "date"}))

@@ -1,6 +1,5 @@
-"""Adding people, giving roles, recording certificates."""
+"""Adding people, giving roles, revoking certificates. Recording one needs the policy: reviews.certificates."""
 
-import datetime
 import re
 
 from django.contrib.auth.password_validation import validate_password
@@ -90,31 +89,6 @@ def set_active(*, by: User, user: User, active: bool) -> None:
         User.objects.filter(pk=user.pk).update(is_active=active)
         AuthToken.objects.filter(user=user).delete()
     user.refresh_from_db()
-
-
-def record_certificate(
-    *,
-    by: User,
-    examiner: User,
-    programme: str,
-    issued_by: str,
-    hours: int,
-    issued_on: datetime.date,
-    expires_on: datetime.date,
-) -> ExaminerCertificate:
-    with audit.act("certificate.recorded", by=by, obj=examiner, hours=hours, expires_on=str(expires_on)):
-        require(by, Role.ADMINISTRATOR)
-        if expires_on <= issued_on:
-            raise BadInput("The certificate has to expire after the day it was issued.")
-        return ExaminerCertificate.objects.create(
-            examiner=examiner,
-            programme=programme,
-            issued_by=issued_by,
-            hours=hours,
-            issued_on=issued_on,
-            expires_on=expires_on,
-            recorded_by=by,
-        )
 
 
 def revoke_certificate(*, by: User, certificate: ExaminerCertificate) -> None:

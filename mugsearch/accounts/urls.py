@@ -9,6 +9,5 @@ urlpatterns = [
     path("users/<uuid:user_id>", views.user, name="user"),
     path("users/<uuid:user_id>/roles", views.set_roles, name="set_roles"),
     path("users/<uuid:user_id>/active", views.set_active, name="set_active"),
-    path("users/<uuid:user_id>/certificates", views.record_certificate, name="record_certificate"),
     path("certificates/<uuid:certificate_id>/revoke", views.revoke_certificate, name="revoke_certificate"),
 ]

@@ -104,19 +104,6 @@ class UserActive(APIView):
         return Response(UserSerializer(user).data)
 
 
-class UserCertificates(APIView):
-    permission_classes = ADMINISTRATOR
-
-    @extend_schema(request=CertificateSerializer, responses={201: CertificateSerializer})
-    def post(self, request: Request, pk: UUID) -> Response:
-        """Record an examiner's certificate."""
-        user = get_object_or_404(User.objects.people(), pk=pk)
-        body = CertificateSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        certificate = services.record_certificate(by=signed_in(request), examiner=user, **body.validated_data)
-        return Response(CertificateSerializer(certificate).data, status=status.HTTP_201_CREATED)
-
-
 class RevokeCertificate(APIView):
     permission_classes = ADMINISTRATOR
 

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from mugsearch.accounts import services
 from mugsearch.accounts.access import needs, signed_in
-from mugsearch.accounts.forms import CertificateForm, NewUserForm, RolesForm
+from mugsearch.accounts.forms import NewUserForm, RolesForm
 from mugsearch.accounts.models import ExaminerCertificate, Role, User
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, WrongState
@@ -73,7 +73,6 @@ def user(request: HttpRequest, user_id: UUID) -> HttpResponse:
     context = {
         "person": person,
         "roles": RolesForm(initial={"roles": sorted(person.roles)}),
-        "certificate": CertificateForm(),
         "certificates": person.certificates.all(),
         "valid": set(person.certificates.valid().values_list("pk", flat=True)),
     }
@@ -99,18 +98,6 @@ def set_active(request: HttpRequest, user_id: UUID) -> HttpResponse:
     active = request.POST.get("active") == "yes"
     services.set_active(by=signed_in(request), user=person, active=active)
     messages.success(request, f"{person.full_name} {'can sign in again' if active else 'can no longer sign in'}.")
-    return redirect("user", person.pk)
-
-
-@needs(Role.ADMINISTRATOR)
-@require_POST
-def record_certificate(request: HttpRequest, user_id: UUID) -> HttpResponse:
-    person = get_object_or_404(User.objects.people(), pk=user_id)
-    form = CertificateForm(request.POST)
-    if not form.is_valid():
-        raise BadInput("Fill in who certified, the hours and both dates.")
-    services.record_certificate(by=signed_in(request), examiner=person, **form.cleaned_data)
-    messages.success(request, "The certificate is recorded.")
     return redirect("user", person.pk)
 
 

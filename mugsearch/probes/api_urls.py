@@ -1,6 +1,6 @@
 from django.urls import path
 
-from mugsearch.probes import api, calibration_api
+from mugsearch.probes import api, calibration_api, policy_api
 
 urlpatterns = [
     path("calibrations", calibration_api.Calibrations.as_view(), name="api_calibrations"),
@@ -11,6 +11,10 @@ urlpatterns = [
     path("probes/<uuid:pk>", api.OneProbe.as_view(), name="api_probe"),
     path("probes/<uuid:pk>/image", api.ProbeImage.as_view(), name="api_probe_image"),
     path("probes/<uuid:pk>/searches", api.ProbeSearches.as_view(), name="api_probe_searches"),
+    path("policy", policy_api.CurrentPolicy.as_view(), name="api_policy"),
+    path("policy/preview", policy_api.PolicyPreview.as_view(), name="api_policy_preview"),
+    path("policy/versions", policy_api.PolicyVersions.as_view(), name="api_policy_versions"),
+    path("policy/versions/<int:number>", policy_api.OnePolicyVersion.as_view(), name="api_policy_version"),
     path("searches", api.Searches.as_view(), name="api_searches"),
     path("searches/<uuid:pk>", api.OneSearch.as_view(), name="api_search"),
     path("searches/<uuid:pk>/repeats", api.Repeats.as_view(), name="api_repeats"),

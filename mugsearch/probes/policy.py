@@ -42,6 +42,7 @@ class Policy:
     trials_judged: int
     trial_misses: int
     trial_false_leads: int
+    certificate_months: int
     offences: dict[str, str]
     legal_bases: dict[str, str]
     sources: dict[str, str]
@@ -82,8 +83,7 @@ def read(text: bytes) -> Policy:
 
 def _validated(raw: dict[str, Any], digest: str) -> Policy:
     policy = Policy(
-        # Two is what the rules of reviews.decision and of the database are written for.
-        examiners=_number(raw, "examiners", 2, 2),
+        examiners=_examiners(raw),
         list_size=_number(raw, "list_size", 2, 50),
         positive_rating=_number(raw, "positive_rating", 1, 3, 2),
         claim_hours=_number(raw, "claim_hours", 1, 168, 24),
@@ -92,6 +92,7 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
         trials_judged=_number(raw, "trials_judged", 1, 1000, 10),
         trial_misses=_number(raw, "trial_misses", 0, 100, 20),
         trial_false_leads=_number(raw, "trial_false_leads", 0, 100, 5),
+        certificate_months=_number(raw, "certificate_months", 1, 60, 24),
         offences=_labels(raw, "offences"),
         legal_bases=_labels(raw, "legal_bases"),
         sources=_labels(raw, "sources"),
@@ -107,14 +108,19 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
     return policy
 
 
+def _examiners(raw: dict[str, Any]) -> int:
+    if _number(raw, "examiners", 0, 99) != 2:  # ADR 8
+        raise ValueError("examiners has to be 2: no lead rests on one person, and where two disagree a third is asked")
+    return 2
+
+
 def _number(raw: dict[str, Any], name: str, lowest: int, highest: int, default: int | None = None) -> int:
     """A policy file of before there was this number has the default; one without a default is needed."""
     value = raw[name] if default is None else raw.get(name, default)
     if type(value) is not int:  # not true either
         raise ValueError(f"{value!r} is not a whole number")
     if not lowest <= value <= highest:
-        allowed = f"between {lowest} and {highest}" if lowest < highest else str(lowest)
-        raise ValueError(f"{name} has to be {allowed}")
+        raise ValueError(f"{name} has to be between {lowest} and {highest}")
     return value
 
 

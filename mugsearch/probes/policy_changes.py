@@ -66,6 +66,10 @@ def _effects(now: Policy, then: Policy) -> Iterator[Effect]:
         ),
         "claim_hours": ("Idle claims go back after hours", "Every examination that is claimed now or later."),
         "lead_days": ("A lead without an outcome is overdue after days", "Every lead that is open now or later."),
+        "certificate_months": (
+            "An examiner’s certificate counts for months",
+            "Certificates recorded from now on. Those recorded before stay valid as they are.",
+        ),
         "trials_judged": ("Trials a rate needs", "Examiners whose trials are looked at from now on."),
         "trial_misses": ("Bar of missed people, percent", "Examiners whose trials are looked at from now on."),
         "trial_false_leads": ("Bar of false leads, percent", "Examiners whose trials are looked at from now on."),
