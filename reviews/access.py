@@ -20,7 +20,8 @@ def own_examination(request: HttpRequest | Request, examination_id: UUID) -> Exa
 def visible(request: HttpRequest | Request, lead_id: UUID) -> Lead:
     mine = Lead.objects.visible_to(signed_in(request))
     found: Lead = get_object_or_404(
-        mine.select_related("search__probe__case", "search__encoder", "candidate__photo"), pk=lead_id
+        mine.select_related("search__probe__case", "search__edit__probe", "search__encoder", "candidate__photo"),
+        pk=lead_id,
     )
     return found
 

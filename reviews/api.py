@@ -20,7 +20,7 @@ from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.errors import NotAllowed
 from mugsearch.probes.calibration_api import FalsePositivesSerializer
-from mugsearch.probes.models import Case
+from mugsearch.probes.models import Case, ProbeEdit
 from mugsearch.vault.responses import image
 from reviews import outcomes, pictures, queries, services
 from reviews.access import own_examination
@@ -107,6 +107,19 @@ class CandidatePlaceSerializer(serializers.Serializer[queries.Place]):
         )
 
 
+class ShownEditSerializer(serializers.Serializer[ProbeEdit]):
+    """An edit of the probe, to look at beside the original. You decide on the original."""
+
+    number = serializers.IntegerField()
+    words = serializers.CharField(help_text="What was done to the copy.")
+    image = serializers.SerializerMethodField()
+
+    @extend_schema_field(OpenApiTypes.URI)
+    def get_image(self, edit: ProbeEdit) -> str:
+        args = [self.context["examination"], edit.number]
+        return reverse("api_examination_edit_image", args=args, request=self.context["request"])
+
+
 class SheetSerializer(serializers.Serializer[queries.Sheet]):
     id = serializers.UUIDField(source="examination.pk")
     state = serializers.ChoiceField(source="examination.state", choices=Examination.State.choices)
@@ -121,6 +134,7 @@ class SheetSerializer(serializers.Serializer[queries.Sheet]):
         allow_null=True,
         help_text="The face searched: x, y, width, height as shares of the probe's sides.",
     )
+    edits = ShownEditSerializer(many=True, help_text="Those there were when the search was requested.")
     candidates = CandidatePlaceSerializer(source="places", many=True)
 
     @extend_schema_field(OpenApiTypes.URI)
@@ -236,6 +250,17 @@ class ExaminationProbeImage(APIView):
             pictures.probe_examined(
                 by=signed_in(request), examination=own_examination(request, pk), thumb=_thumb(request)
             )
+        )
+
+
+class ExaminationEditImage(APIView):
+    permission_classes = EXAMINER
+
+    @extend_schema(responses=JPEG)
+    def get(self, request: Request, pk: UUID, number: int) -> HttpResponse:
+        """An edit of the probe, whole; 404 where there was none of this number when the search was requested."""
+        return image(
+            pictures.edit_examined(by=signed_in(request), examination=own_examination(request, pk), number=number)
         )
 
 

@@ -11,6 +11,11 @@ urlpatterns = [
     path("examinations/<uuid:pk>", api.OneExamination.as_view(), name="api_examination"),
     path("examinations/<uuid:pk>/probe.jpg", api.ExaminationProbeImage.as_view(), name="api_examination_probe_image"),
     path(
+        "examinations/<uuid:pk>/edits/<int:number>.jpg",
+        api.ExaminationEditImage.as_view(),
+        name="api_examination_edit_image",
+    ),
+    path(
         "examinations/<uuid:pk>/candidates/<int:position>.jpg",
         api.ExaminationCandidateImage.as_view(),
         name="api_examination_candidate_image",

@@ -17,7 +17,7 @@ from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.audit import services as audit
 from mugsearch.gallery import readiness
-from mugsearch.probes import calibration, policy
+from mugsearch.probes import calibration, editing, policy
 from mugsearch.probes import services as probes
 from mugsearch.probes.forms import PriorityForm, ShareForm
 from mugsearch.probes.models import Case, Search
@@ -64,7 +64,9 @@ def cases(request: HttpRequest) -> HttpResponse:
 def case(request: HttpRequest, case_id: UUID) -> HttpResponse:
     found = get_object_or_404(Case.objects.visible_to(signed_in(request)).prefetch_related("members"), pk=case_id)
     audit.record("case.viewed", by=signed_in(request), obj=found, case=found.pk)
-    uploads = found.probes.select_related("submitted_by").prefetch_related("searches__lead__outcomes")
+    uploads = found.probes.select_related("submitted_by").prefetch_related(
+        "searches__lead__outcomes", "searches__edit__probe"
+    )
     page = Paginator(uploads, PER_PAGE).get_page(request.GET.get("page"))
     states = queries.examination_states(search for probe in page for search in probe.searches.all())
     rows: list[dict[str, Any]] = []
@@ -104,7 +106,9 @@ def _in_a_row(search: Search | None, states: dict[UUID, queries.ExaminationState
 def search(request: HttpRequest, search_id: UUID) -> HttpResponse:
     """A search from the queue to its result. htmx asks for the content again while there is something to wait for."""
     found = get_object_or_404(
-        Search.objects.visible_to(signed_in(request)).select_related("probe__case", "encoder", "requested_by"),
+        Search.objects.visible_to(signed_in(request)).select_related(
+            "probe__case", "edit__probe", "encoder", "requested_by"
+        ),
         pk=search_id,
     )
     asked_again = bool(request.headers.get("HX-Request"))
@@ -113,12 +117,12 @@ def search(request: HttpRequest, search_id: UUID) -> HttpResponse:
         audit.record("search.viewed", by=signed_in(request), obj=found, case=found.probe.case_id)
     outcome = _outcome(found)
     ranks = queries.list_of(found)
-    face = found.probe.faces[found.face]
     context = {
         "search": found,
         "probe": found.probe,
         "labels": probes.policy_labels(found.probe, policy.current()),
-        "quality": face["quality"],
+        "face": editing.face_of(found),
+        "meant": editing.meant(found),
         "steps": _steps(found, outcome),
         # In the worker: look again at once. Among people: now and then, for each look is an entry in the audit.
         "again": "500ms" if moving else "60s" if found.state == Search.State.DONE and not outcome["over"] else "",

@@ -123,6 +123,12 @@ class LeadSheetSerializer(NoticeMixin):
     withdrawn_why = serializers.ChoiceField(source="lead.withdrawn_why", choices=Lead.Why.choices, allow_blank=True)
     withdrawn_reason = serializers.CharField(source="lead.withdrawn_reason", help_text="Empty after an expungement.")
     outcome = serializers.SerializerMethodField(help_text="What became of it so far; false_lead: it was somebody else.")
+    searched_with = serializers.CharField(
+        source="lead.search.edit.words",
+        default=None,
+        allow_null=True,
+        help_text="What was done to the copy of the probe that was searched with; null: the original.",
+    )
     list_size = serializers.IntegerField(source="lead.search.list_size")
     gallery_size = serializers.IntegerField(source="lead.search.gallery_size")
     encoder = serializers.CharField(source="lead.search.encoder.name")

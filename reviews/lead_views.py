@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
-from mugsearch.probes import calibration, policy
+from mugsearch.probes import calibration, editing, policy
 from mugsearch.probes import services as probes
 from mugsearch.vault.responses import image
 from reviews import evidence, leads, outcomes, pictures, queries
@@ -77,6 +77,7 @@ def _page(
         "lead": found,
         "search": found.search,
         "probe": probe,
+        "meant": editing.meant(found.search),
         "labels": probes.policy_labels(probe, rules),
         "sheet": queries.lead_sheet(found),
         "measured": calibration.of_search(found.search),

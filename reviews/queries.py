@@ -35,6 +35,7 @@ from mugsearch.gallery.models import Booking, Person
 from mugsearch.probes import calibration, policy
 from mugsearch.probes import models as probes
 from mugsearch.probes.calibration import FalsePositives
+from mugsearch.probes.editing import box_of, shown_with
 from mugsearch.probes.models import Candidate, Search, SearchQuerySet
 from reviews.decision import FEWEST, MOST, fused
 from reviews.models import Adjudication, Examination, ExaminationQuerySet, Finding, Lead
@@ -211,14 +212,16 @@ class Sheet:
 
     @property
     def face(self) -> list[float] | None:
-        """Where on the probe the face is that was searched: x, y, width, height as shares of the image's sides."""
-        search = self.examination.search
-        probe = search.probe
-        if search.face >= len(probe.faces):
+        """Where on the original the face is that was searched: x, y, width, height as shares of its sides."""
+        probe, box = self.examination.search.probe, box_of(self.examination.search)
+        if box is None:
             return None
         sides = (probe.width, probe.height, probe.width, probe.height)
-        box = probe.faces[search.face]["face"]["box"]
         return [round(number / side, 4) for number, side in zip(box, sides, strict=True)]
+
+    @property
+    def edits(self) -> list[probes.ProbeEdit]:
+        return shown_with(self.examination.search)
 
     @property
     def without_worksheet(self) -> list[int]:

@@ -12,6 +12,7 @@ urlpatterns = [
     path("<uuid:examination_id>/conclude", views.conclude, name="conclude"),
     path("<uuid:examination_id>/release", views.release, name="release"),
     path("<uuid:examination_id>/probe.jpg", views.probe_image, name="examination_probe_image"),
+    path("<uuid:examination_id>/edits/<int:number>.jpg", views.edit_image, name="examination_edit_image"),
     path(
         "<uuid:examination_id>/candidates/<int:position>.jpg",
         views.candidate_image,

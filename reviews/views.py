@@ -17,6 +17,7 @@ from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import ExaminerCertificate, Role, User
 from mugsearch.errors import NotAllowed
 from mugsearch.probes import calibration, policy
+from mugsearch.probes.editing import meant
 from mugsearch.vault.responses import image
 from reviews import outcomes, pictures, queries, services, trial_results, worksheet
 from reviews.access import own_examination
@@ -137,6 +138,13 @@ def candidate_image(request: HttpRequest, examination_id: UUID, position: int) -
     )
 
 
+@needs(Role.EXAMINER)
+@require_GET
+def edit_image(request: HttpRequest, examination_id: UUID, number: int) -> HttpResponse:
+    mine = own_examination(request, examination_id)
+    return image(pictures.edit_examined(by=signed_in(request), examination=mine, number=number))
+
+
 def wants_thumb(request: HttpRequest) -> bool:
     return request.GET.get("size") == "thumb"
 
@@ -187,6 +195,14 @@ def _stage(request: HttpRequest, sheet: queries.Sheet) -> dict[str, Any]:
     return {
         "examination": mine,
         "probe_image_url": reverse("examination_probe_image", args=[mine.pk]),
+        "edits": [
+            {
+                "number": one.number,
+                "words": one.words,
+                "url": reverse("examination_edit_image", args=[mine.pk, one.number]),
+            }
+            for one in sheet.edits
+        ],
         "candidates": places,
         "grades": CHOICES[: len(GRADES)],
         "ungraded": CHOICES[len(GRADES) :],
@@ -204,7 +220,7 @@ def _stage(request: HttpRequest, sheet: queries.Sheet) -> dict[str, Any]:
         "conclude_url": reverse("conclude", args=[mine.pk]),
         "locked": False,
         "probe": probe,
-        "faces": _faces(probe.faces, mine.search.face),
+        "meant": meant(mine.search),
     }
 
 
@@ -215,17 +231,6 @@ def _drafts(places: list[dict[str, Any]]) -> str:
 
 def _components(filled: worksheet.Worksheet) -> list[dict[str, str]]:
     return [{"name": name, "label": label, **filled.get(name, {})} for name, label in worksheet.COMPONENTS.items()]
-
-
-def _faces(faces: list[dict[str, Any]], searched: int) -> list[dict[str, Any]]:
-    """Where the face is that was searched, for a probe that shows several."""
-    if len(faces) < 2:
-        return []
-    found = []
-    for position, one in enumerate(faces):
-        x, y, width, height = (round(number) for number in one["face"]["box"])
-        found.append({"x": x, "y": y, "width": width, "height": height, "searched": position == searched})
-    return found
 
 
 def _summary(sheet: queries.Sheet) -> list[tuple[str, int]]:

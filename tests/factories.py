@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, ExaminerCertificate, Role, RoleGrant, User
 from mugsearch.gallery.models import Booking, Encoder, Person, Photo
-from mugsearch.probes.models import Calibration, Candidate, Case, Probe, Search
+from mugsearch.probes.models import Calibration, Candidate, Case, Probe, ProbeEdit, Search
 
 PASSWORD = "correct horse battery"
 A_FACE = {"box": [10, 10, 50, 50], "landmarks": [[20, 25], [45, 25], [32, 35], [24, 48], [42, 48]], "score": 0.99}
@@ -153,6 +153,23 @@ class ProbeFactory(factory.django.DjangoModelFactory[Probe]):
     policy_digest = "0" * 64
     sha256 = factory.Sequence(lambda n: hashlib.sha256(f"probe {n}".encode()).hexdigest())
     format = "PNG"
+    width = 240
+    height = 320
+    state = Probe.State.READY
+    faces = [{"face": A_FACE, "quality": {"score": 80, "reasons": [], "measures": {}}}]
+
+
+class EditFactory(factory.django.DjangoModelFactory[ProbeEdit]):
+    """Only the row; an edit with pixels comes from probes.editing.edit."""
+
+    class Meta:
+        model = ProbeEdit
+
+    probe = factory.SubFactory(ProbeFactory)
+    number = factory.LazyAttribute(lambda edit: edit.probe.edits.count() + 1)
+    steps = factory.LazyAttribute(lambda edit: [{"brightness": edit.number}])
+    made_by = factory.SelfAttribute("probe.submitted_by")
+    sha256 = factory.Sequence(lambda n: hashlib.sha256(f"edit {n}".encode()).hexdigest())
     width = 240
     height = 320
     state = Probe.State.READY

@@ -12,6 +12,7 @@ GUARDED = (
     "probes_policyversion",
     "probes_prioritychange",
     "probes_probe",
+    "probes_probeedit",
     "probes_repeat",
     "probes_search",
     "reviews_adjudication",

@@ -23,7 +23,7 @@ from mugsearch.engine import images
 from mugsearch.errors import BadInput
 from mugsearch.probes import services
 from mugsearch.probes.filters import SEXES, Filters
-from mugsearch.probes.models import Candidate, Case, PriorityChange, Probe, Repeat, Search
+from mugsearch.probes.models import Candidate, Case, PriorityChange, Probe, ProbeEdit, Repeat, Search
 from mugsearch.probes.services import Purpose
 from mugsearch.probes.views import probe_image_for
 
@@ -69,12 +69,16 @@ class SearchSerializer(serializers.ModelSerializer[Search]):
     candidates_waiting = serializers.SerializerMethodField()
     filters = FiltersSerializer(source="narrowed_to", read_only=True)
     encoder = serializers.CharField(source="encoder.name", default=None, read_only=True)
+    edit = serializers.IntegerField(
+        source="edit.number", default=None, read_only=True, help_text="The edit searched with; null: the original."
+    )
 
     class Meta:
         model = Search
         fields = (
             "id",
             "probe",
+            "edit",
             "face",
             "list_size",
             "filters",
@@ -135,6 +139,13 @@ class NewProbeSerializer(serializers.Serializer[Any]):
 
 
 class NewSearchSerializer(serializers.Serializer[Any]):
+    edit = serializers.IntegerField(
+        min_value=1,
+        max_value=ProbeEdit.MOST,
+        required=False,
+        allow_null=True,
+        help_text="Number of the edit to search with; left out: the original.",
+    )
     face = serializers.IntegerField(min_value=0, max_value=32767)
     list_size = serializers.IntegerField(min_value=2, max_value=50, required=False)
     filters = FiltersSerializer(required=False, help_text="Narrow the search: a wrong filter hides the right person.")
@@ -286,7 +297,7 @@ class ProbeSearches(APIView):
 def _searches(user: User) -> Any:
     """With what `SearchSerializer` shows, whatever their number in the same few queries."""
     waiting = Prefetch("candidates", Candidate.objects.only("search", "forgotten_at").order_by("rank"))
-    return Search.objects.visible_to(user).select_related("encoder").prefetch_related(waiting)
+    return Search.objects.visible_to(user).select_related("encoder", "edit").prefetch_related(waiting)
 
 
 class Searches(Recorded, generics.ListAPIView[Search]):

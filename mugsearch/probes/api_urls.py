@@ -1,6 +1,6 @@
 from django.urls import path
 
-from mugsearch.probes import api, calibration_api, policy_api
+from mugsearch.probes import api, calibration_api, edit_api, policy_api
 
 urlpatterns = [
     path("calibrations", calibration_api.Calibrations.as_view(), name="api_calibrations"),
@@ -10,6 +10,8 @@ urlpatterns = [
     path("probes", api.Probes.as_view(), name="api_probes"),
     path("probes/<uuid:pk>", api.OneProbe.as_view(), name="api_probe"),
     path("probes/<uuid:pk>/image", api.ProbeImage.as_view(), name="api_probe_image"),
+    path("probes/<uuid:pk>/edits", edit_api.ProbeEdits.as_view(), name="api_probe_edits"),
+    path("probes/<uuid:pk>/edits/<int:number>.jpg", edit_api.EditImage.as_view(), name="api_edit_image"),
     path("probes/<uuid:pk>/searches", api.ProbeSearches.as_view(), name="api_probe_searches"),
     path("policy", policy_api.CurrentPolicy.as_view(), name="api_policy"),
     path("policy/preview", policy_api.PolicyPreview.as_view(), name="api_policy_preview"),

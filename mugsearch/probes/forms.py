@@ -1,12 +1,15 @@
 from dataclasses import fields
+from math import ceil, floor
 from typing import Any, cast
 
 from django import forms
 
 from mugsearch.accounts.models import Agency
+from mugsearch.engine import edits
+from mugsearch.errors import BadInput
 from mugsearch.probes import policy
 from mugsearch.probes.filters import SEXES, Filters
-from mugsearch.probes.models import Case, PriorityChange
+from mugsearch.probes.models import Case, PriorityChange, Probe, ProbeEdit
 from mugsearch.probes.services import Purpose
 
 _NARROWING = [field.name for field in fields(Filters)]
@@ -69,8 +72,9 @@ class NewProbeForm(forms.Form):
 
 
 class SearchForm(forms.Form):
-    """Which face, how many people, and whom the search is narrowed to (probes.filters)."""
+    """With which image and face, how many people, and whom the search is narrowed to (probes.filters)."""
 
+    edit = forms.IntegerField(required=False, min_value=1, max_value=ProbeEdit.MOST, widget=forms.HiddenInput)
     face = forms.IntegerField(min_value=0, error_messages={"required": "Pick the face to search with."})
     list_size = forms.IntegerField(
         label="People on the list",
@@ -117,12 +121,48 @@ class SearchForm(forms.Form):
     def search(self) -> dict[str, Any]:
         """What probes.services.search takes."""
         data = self.cleaned_data
-        return {"face": data["face"], "list_size": data["list_size"], "filters": self._filters(data)}
+        named = {name: data[name] for name in ("edit", "face", "list_size")}
+        return {**named, "filters": self._filters(data)}
 
     @staticmethod
     def _filters(cleaned: dict[str, Any]) -> Filters:
         given = {name: cleaned[name] for name in _NARROWING if name in cleaned}
         return Filters.of({**given, "agencies": [agency.pk for agency in given.get("agencies", ())]})
+
+
+def _cut(label: str) -> forms.DecimalField:
+    say = {"max_value": "Less than the whole has to be cut off."}
+    return forms.DecimalField(label=label, initial=0, min_value=0, max_value=99, decimal_places=1, error_messages=say)
+
+
+def _tone(label: str) -> forms.IntegerField:
+    return forms.IntegerField(label=label, initial=0, min_value=edits.TONES[0], max_value=edits.TONES[1])
+
+
+class EditForm(forms.Form):
+    """An edit as people make one: turned first, then cropped, then toned."""
+
+    rotate = forms.DecimalField(
+        label="Rotate, degrees", initial=0, min_value=-180, max_value=180, decimal_places=1, help_text="To the right."
+    )
+    brightness = _tone("Brightness, %")
+    contrast = _tone("Contrast, %")
+    left = _cut("Cut off left, %")
+    right = _cut("Cut off right, %")
+    top = _cut("Cut off top, %")
+    bottom = _cut("Cut off bottom, %")
+
+    def steps(self, probe: Probe) -> list[dict[str, object]]:
+        """As engine.edits reads them, in whole pixels of the turned picture; what is cut into stays."""
+        data = self.cleaned_data
+        degrees = float(data["rotate"])
+        width, height = edits.Rotate.of(degrees).size(probe.width, probe.height)
+        x, y = (floor(side * data[cut] / 100) for side, cut in ((width, "left"), (height, "top")))
+        right, bottom = (ceil(side * (100 - data[cut]) / 100) for side, cut in ((width, "right"), (height, "bottom")))
+        if right <= x or bottom <= y:
+            raise BadInput("Cut off less: nothing would be left.")
+        tones = [{name: data[name]} for name in ("brightness", "contrast")]
+        return [{"rotate": degrees}, {"crop": [x, y, right - x, bottom - y]}, *tones]
 
 
 class PriorityForm(forms.Form):

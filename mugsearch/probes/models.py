@@ -1,4 +1,4 @@
-"""Cases, the probe images uploaded under them, searches with one face of a probe, and the candidates found."""
+"""Cases, the probe images uploaded under them, edits of these, searches with one face, and the candidates found."""
 
 import uuid
 from typing import ClassVar
@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, Role, User
+from mugsearch.engine import edits
 from mugsearch.gallery.models import Encoder, Person, Photo
 from mugsearch.probes.filters import Filters
 from mugsearch.trials.models import Trial, TrialPhoto
@@ -128,6 +129,60 @@ class Probe(models.Model):
     def __str__(self) -> str:
         return str(self.id)
 
+    @property
+    def owner(self) -> uuid.UUID:
+        """Whose data key the stored image is sealed with."""
+        return self.id
+
+
+class ProbeEdit(models.Model):
+    """A new image made of the original of a probe, which never changes (RULES 6). Sealed with the probe's key.
+
+    Its states are those of a probe, and the worker finds its faces in the same way. PostgreSQL refuses any change of
+    what it was made from, how and by whom, another one in its place, and deletion (migration 0011); when the probe is
+    erased, its faces may be emptied.
+    """
+
+    MOST = 10  # of one probe
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    probe = models.ForeignKey(Probe, on_delete=models.PROTECT, related_name="edits")
+    number = models.PositiveSmallIntegerField(help_text="Of this probe, from 1: people know it by that.")
+    steps = models.JSONField(help_text="As engine.edits writes them.")
+    made_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    made_at = models.DateTimeField(default=timezone.now, editable=False)
+    sha256 = models.CharField(max_length=64, help_text="Of the pixels, see engine.edits.digest.")
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    state = models.CharField(max_length=8, choices=Probe.State, default=Probe.State.RECEIVED)
+    faces = models.JSONField(default=list, help_text="As of a probe, in the edit's own pixels.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    tried_at = models.DateTimeField(null=True)
+    failure = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["probe", "number"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(number__gte=1, number__lte=10), name="ten_edits_of_a_probe"),
+            models.UniqueConstraint(fields=["probe", "number"], name="one_edit_per_number"),
+            models.UniqueConstraint(fields=["probe", "steps"], name="one_edit_of_the_same_steps"),
+            # Nothing but what a search's reference to an edit of its own probe points to.
+            models.UniqueConstraint(fields=["id", "probe"], name="edit_and_its_probe"),
+        ]
+
+    def __str__(self) -> str:
+        return f"edit {self.number}"
+
+    @property
+    def owner(self) -> uuid.UUID:
+        return self.probe_id
+
+    @property
+    def words(self) -> str:
+        """What was done, as people read it."""
+        size = {"width": self.probe.width, "height": self.probe.height}
+        return edits.words(edits.read(self.steps, **size))
+
 
 class PolicyVersion(models.Model):
     """A policy that was in force from `at` until the next one. The text is that of the file, byte for byte.
@@ -209,7 +264,8 @@ class Search(models.Model):
                                 RUNNING --third try failed----> FAILED
                                 RUNNING --worker died---------> QUEUED  (probes.tasks.resume)
 
-    PostgreSQL refuses another probe, requester, narrowing or policy (migration 0006), and any change of a DONE one.
+    PostgreSQL refuses another probe, requester, narrowing or policy (migration 0006), another edit or one of another
+    probe (0010), and any change of a DONE one.
     """
 
     class State(models.TextChoices):
@@ -225,7 +281,10 @@ class Search(models.Model):
     trial = models.ForeignKey(
         Trial, on_delete=models.PROTECT, null=True, related_name="searches", help_text="Empty: casework."
     )
-    face = models.PositiveSmallIntegerField(help_text="Position in probe.faces.")
+    edit = models.ForeignKey(
+        ProbeEdit, on_delete=models.PROTECT, null=True, related_name="searches", help_text="Empty: with the original."
+    )
+    face = models.PositiveSmallIntegerField(help_text="Position in the faces of `image`.")
     list_size = models.PositiveSmallIntegerField(help_text="How many people the list may hold, 2 to 50.")
     filters = models.JSONField(default=dict, help_text="What it is narrowed to, as probes.filters writes it.")
     # What the policy asked for when the search was requested: it is examined by that, whatever the policy says later.
@@ -257,8 +316,9 @@ class Search(models.Model):
                 condition=Q(positive_rating__gte=1, positive_rating__lte=3), name="positive_rating_1_to_3"
             ),
             models.UniqueConstraint(
-                fields=["probe", "face"],
+                fields=["probe", "edit", "face"],
                 condition=Q(state__in=["queued", "running"]),
+                nulls_distinct=False,
                 name="one_open_search_per_face",
             ),
             models.CheckConstraint(
@@ -277,6 +337,11 @@ class Search(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def image(self) -> Probe | ProbeEdit:
+        """What was searched with; examined is always the original."""
+        return self.edit or self.probe
 
     @property
     def narrowed_to(self) -> Filters:

@@ -10,15 +10,14 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from mugsearch.engine import images
 from mugsearch.engine.encoders import Face
 from mugsearch.engine.index import FaceIndex, Found, Hit, Where
 from mugsearch.gallery import encoding, live
 from mugsearch.gallery.models import Encoder, Photo, Template
 from mugsearch.gallery.narrowing import narrowed
+from mugsearch.probes import editing
 from mugsearch.probes.filters import Filters
 from mugsearch.probes.models import Search
-from mugsearch.vault import services as vault
 
 # Photos ranked per search, at least: enough that siblings of listed people are accounted for.
 DEPTH = 200
@@ -37,9 +36,8 @@ class Ranking:
 
 def face_vector(search: Search, encoder: Encoder) -> NDArray[np.float32]:
     """Of the face that is searched: (encoder.dimension,), norm 1."""
-    probe = search.probe
-    pixels = images.read_png(vault.read_file(probe.pk, probe.pk))
-    return encoding.loaded(encoder.spec).embed(pixels, Face.from_dict(probe.faces[search.face]["face"]))
+    face = Face.from_dict(editing.face_of(search)["face"])
+    return encoding.loaded(encoder.spec).embed(editing.stored(search.image), face)
 
 
 def ask(encoder: Encoder, question: Callable[[FaceIndex], Found]) -> Found:

@@ -17,7 +17,7 @@ from mugsearch.gallery import readiness
 from mugsearch.gallery.models import Encoder
 from mugsearch.probes import policy, tasks
 from mugsearch.probes.filters import Filters
-from mugsearch.probes.models import Case, PriorityChange, Probe, Repeat, Search
+from mugsearch.probes.models import Case, PriorityChange, Probe, ProbeEdit, Repeat, Search
 from mugsearch.validators import require_text
 from mugsearch.vault import services as vault
 
@@ -83,12 +83,19 @@ def submit(*, by: User, purpose: Purpose, image: bytes, idempotency_key: str | N
 
 
 def search(
-    *, by: User, probe: Probe, face: int, list_size: int | None = None, filters: Filters | None = None
+    *,
+    by: User,
+    probe: Probe,
+    face: int,
+    edit: int | None = None,
+    list_size: int | None = None,
+    filters: Filters | None = None,
 ) -> Search:
-    """Queue a search with the face at position `face` of `probe.faces`, among those whom `filters` leave."""
+    """Queue a search with the face at position `face` of the original's faces, or of those of the edit of this number,
+    among those whom `filters` leave."""
     with audit.act("search.requested", by=by, obj=probe, case=probe.case_id) as act:
         require(by, Role.INVESTIGATOR)
-        _require_member(by, probe.case)
+        require_member(by, probe.case)
         rules = policy.current()
         size = rules.list_size if list_size is None else list_size
         if not 2 <= size <= 50:
@@ -96,16 +103,21 @@ def search(
         filters = filters or Filters()
         if problems := filters.problems():
             raise BadInput(next(iter(problems.values())))
-        _lock(probe)
+        lock(probe)
         probe.refresh_from_db(fields=["state", "faces"])
-        if probe.state != Probe.State.READY:
+        used = None if edit is None else probe.edits.filter(number=edit).first()
+        if edit is not None and used is None:
+            raise BadInput("There is no such edit of this image.")
+        image = used or probe
+        if image.state != Probe.State.READY:
             raise WrongState("No faces have been found in this image, so there is nothing to search with yet.")
-        if not 0 <= face < len(probe.faces):
+        if not 0 <= face < len(image.faces):
             raise BadInput("Pick one of the faces found in this image.")
-        _require_none_under_way(probe, face)
+        _require_none_under_way(probe, used, face)
         readiness.require_ready()
         queued = Search.objects.create(
             probe=probe,
+            edit=used,
             requested_by=by,
             face=face,
             list_size=size,
@@ -120,8 +132,9 @@ def search(
             list_size=size,
             filters=queued.filters,
             policy=rules.digest,
-            quality=probe.faces[face]["quality"]["score"],
+            quality=image.faces[face]["quality"]["score"],
             mode="investigation",  # no threshold (RULES 8)
+            **({"edit": str(used.pk)} if used else {}),
         )
         transaction.on_commit(lambda: tasks.run_search.delay(str(queued.pk)), robust=True)
     return queued
@@ -131,9 +144,9 @@ def try_again(*, by: User, search: Search) -> Search:
     """Put a failed search back into the queue."""
     with audit.act("search.requeued", by=by, obj=search, case=search.probe.case_id):
         require(by, Role.INVESTIGATOR)
-        _require_member(by, search.probe.case)
-        _lock(search.probe)
-        _require_none_under_way(search.probe, search.face)
+        require_member(by, search.probe.case)
+        lock(search.probe)
+        _require_none_under_way(search.probe, search.edit, search.face)
         readiness.require_ready()
         failed = Search.objects.filter(pk=search.pk, state=Search.State.FAILED)
         if failed.update(state=Search.State.QUEUED, attempts=0, failure="", started_at=None) != 1:
@@ -148,8 +161,8 @@ def repeat(*, by: User, search: Search) -> Repeat:
     with audit.act("search.repeat-requested", by=by, obj=search, case=search.probe.case_id) as act:
         require(by, Role.AUDITOR, Role.INVESTIGATOR)
         if not by.has_role(Role.AUDITOR):
-            _require_member(by, search.probe.case)
-        _lock(search.probe)
+            require_member(by, search.probe.case)
+        lock(search.probe)
         if reason := unrepeatable(search):
             raise WrongState(reason)
         if search.repeats.filter(state__in=[Search.State.QUEUED, Search.State.RUNNING]).exists():
@@ -185,7 +198,7 @@ def share(*, by: User, case: Case, username: str) -> User:
     """
     with audit.act("case.shared", by=by, obj=case, case=case.pk) as act:
         require(by, Role.INVESTIGATOR)
-        _require_member(by, case)
+        require_member(by, case)
         colleague = User.objects.filter(username__iexact=username.strip(), agency=case.agency).first()
         if colleague is None or not colleague.has_role(Role.INVESTIGATOR):
             raise BadInput("There is no investigator of this agency with that user name.")
@@ -199,7 +212,7 @@ def change_priority(*, by: User, case: Case, priority: str, reason: str) -> Prio
     holds no text that may name somebody."""
     with audit.act("case.priority-changed", by=by, obj=case, case=case.pk, priority=priority[:6]) as act:
         require(by, Role.INVESTIGATOR)
-        _require_member(by, case)
+        require_member(by, case)
         if priority not in Case.Priority.values:
             raise BadInput("A case is urgent or normal.")
         reason = reason.strip()
@@ -239,22 +252,22 @@ def _case(by: User, number: str) -> Case:
     case, opened = Case.objects.get_or_create(agency_id=by.agency_id, number=number.strip(), defaults={"opened_by": by})
     if opened:
         case.members.add(by)
-    _require_member(by, case)
+    require_member(by, case)
     return case
 
 
-def _require_member(by: User, case: Case) -> None:
+def require_member(by: User, case: Case) -> None:
     if not case.members.filter(pk=by.pk).exists():
         raise NotAllowed("This case is another investigator's. Ask them to share it with you.")
 
 
-def _lock(probe: Probe) -> None:
+def lock(probe: Probe) -> None:
     """Two clicks wait for each other."""
     Probe.objects.select_for_update().get(pk=probe.pk)
 
 
-def _require_none_under_way(probe: Probe, face: int) -> None:
-    if probe.searches.filter(face=face, state__in=[Search.State.QUEUED, Search.State.RUNNING]).exists():
+def _require_none_under_way(probe: Probe, edit: ProbeEdit | None, face: int) -> None:
+    if probe.searches.filter(edit=edit, face=face, state__in=[Search.State.QUEUED, Search.State.RUNNING]).exists():
         raise WrongState("A search with this face is under way already.")
 
 

@@ -23,6 +23,13 @@ def find_faces(probe_id: str) -> None:
 
 
 @shared_task
+def find_faces_of_edit(edit_id: str) -> None:
+    from mugsearch.probes import working
+
+    working.find_faces_of_edit(edit_id)
+
+
+@shared_task
 def run_search(search_id: str) -> None:
     from mugsearch.probes import working
 
@@ -42,6 +49,8 @@ def resume() -> None:
 
     for probe_id in working.probes_left_behind():
         find_faces.delay(str(probe_id))
+    for edit_id in working.edits_left_behind():
+        find_faces_of_edit.delay(str(edit_id))
     for search_id in working.searches_left_behind():
         run_search.delay(str(search_id))
     for repeat_id in working.repeats_left_behind():

@@ -1,11 +1,13 @@
 from django.urls import path
 
-from mugsearch.probes import calibration_views, policy_views, views
+from mugsearch.probes import calibration_views, edit_views, policy_views, views
 
 urlpatterns = [
     path("probes/new", views.new_probe, name="new_probe"),
     path("probes/<uuid:probe_id>", views.probe, name="probe"),
     path("probes/<uuid:probe_id>/image.jpg", views.probe_image, name="probe_image"),
+    path("probes/<uuid:probe_id>/edits/new", edit_views.new_edit, name="new_edit"),
+    path("probes/<uuid:probe_id>/edits/<int:number>.jpg", edit_views.edit_image, name="edit_image"),
     path("probes/<uuid:probe_id>/search", views.start_search, name="start_search"),
     path("policy", policy_views.in_force, name="policy"),
     path("policy/effects", policy_views.propose, name="propose_policy"),

@@ -16,7 +16,7 @@ from mugsearch.errors import BadInput, MugsearchError, NotAllowed, Unavailable
 from mugsearch.gallery import faces, readiness
 from mugsearch.probes import policy, services
 from mugsearch.probes.forms import NewProbeForm, PriorityForm, SearchForm, ShareForm
-from mugsearch.probes.models import Case, Probe, Search
+from mugsearch.probes.models import Case, Probe, ProbeEdit, Search
 from mugsearch.vault import services as vault
 from mugsearch.vault.responses import image
 
@@ -55,28 +55,41 @@ def probe(request: HttpRequest, probe_id: UUID) -> HttpResponse:
     found = get_object_or_404(
         Probe.objects.visible_to(signed_in(request)).select_related("case", "submitted_by"), pk=probe_id
     )
+    form = SearchForm(initial={"list_size": policy.current().list_size, "edit": request.GET.get("edit")})
+    context = _about(found, form)
     asked_again = bool(request.headers.get("HX-Request"))
-    if not (asked_again and found.state == Probe.State.RECEIVED):
+    if not (asked_again and context["looking"]):
         audit.record("probe.viewed", by=signed_in(request), obj=found, case=found.case_id)
-    context = _about(found, SearchForm(initial={"list_size": policy.current().list_size}))
     return render(request, "probes/_probe.html" if asked_again else "probes/probe.html", context)
 
 
 def _about(probe: Probe, form: SearchForm) -> dict[str, Any]:
+    """`edit`: the edit that the form is about; None for the original, also where what was sent names no edit."""
+    made = list(probe.edits.all())
+    edit = next((one for one in made if str(one.number) == str(form["edit"].value())), None)
+    image: Probe | ProbeEdit = edit or probe
     return {
         "probe": probe,
+        "edit": edit,
+        "edits": [(one, faces.for_picker(_found(one), chosen=None)) for one in made],
+        "most": ProbeEdit.MOST,
+        "image": image,
         "labels": services.policy_labels(probe, policy.current()),
-        "faces": _faces(probe, form["face"].value()),
-        "searches": probe.searches.all(),
-        "looking": probe.state == Probe.State.RECEIVED,
+        "faces": _faces(image, form["face"].value()),
+        "searches": probe.searches.select_related("edit__probe"),
+        "looking": image.state == Probe.State.RECEIVED,
         "form": form,
         "rebuilding": readiness.notice(),
     }
 
 
-def _faces(probe: Probe, picked: Any) -> list[dict[str, Any]]:
+def _found(image: Probe | ProbeEdit) -> list[tuple[faces.Box, faces.Quality]]:
+    return [(face["face"]["box"], face["quality"]) for face in image.faces]
+
+
+def _faces(image: Probe | ProbeEdit, picked: Any) -> list[dict[str, Any]]:
     """`picked`: the position that was sent, whatever it holds."""
-    found = [(face["face"]["box"], face["quality"]) for face in probe.faces]
+    found = _found(image)
     boxes = {str(position): box for position, (box, _) in enumerate(found)}
     return faces.for_picker(found, chosen=found[0][0] if len(found) == 1 else boxes.get(str(picked)))
 

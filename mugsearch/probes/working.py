@@ -16,14 +16,13 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from mugsearch.audit import services as audit
-from mugsearch.engine import images, quality
+from mugsearch.engine import quality
 from mugsearch.errors import MugsearchError, Unavailable, WrongState
 from mugsearch.gallery import encoding, live, locks
 from mugsearch.gallery.models import Encoder, Photo
-from mugsearch.probes import ranking, repeating, tasks
-from mugsearch.probes.models import Candidate, Probe, Repeat, Search, SiblingPhoto
+from mugsearch.probes import editing, ranking, repeating, tasks
+from mugsearch.probes.models import Candidate, Probe, ProbeEdit, Repeat, Search, SiblingPhoto
 from mugsearch.probes.ranking import Ranking
-from mugsearch.vault import services as vault
 
 logger = logging.getLogger(__name__)
 
@@ -40,34 +39,45 @@ R = TypeVar("R", Search, Repeat)  # both are queued, taken, tried and given up i
 
 def find_faces(probe_id: str | UUID) -> None:
     """RECEIVED -> READY, NO_FACE or FAILED."""
-    taken = Probe.objects.filter(pk=probe_id, state=Probe.State.RECEIVED).update(
+    _find_faces(Probe, probe_id)
+
+
+def find_faces_of_edit(edit_id: str | UUID) -> None:
+    """RECEIVED -> READY, NO_FACE or FAILED."""
+    _find_faces(ProbeEdit, edit_id)
+
+
+def _find_faces(model: type[Probe | ProbeEdit], pk: str | UUID) -> None:
+    taken = model.objects.filter(pk=pk, state=Probe.State.RECEIVED).update(
         attempts=F("attempts") + 1, tried_at=timezone.now()
     )
     if not taken:
         return
-    probe = Probe.objects.get(pk=probe_id)
-    if probe.attempts > TRIES:
-        _finish_probe(probe, Probe.State.FAILED, failure="Looking for faces failed three times.")
+    image = model.objects.get(pk=pk)
+    if image.attempts > TRIES:
+        _finish(image, Probe.State.FAILED, failure="Looking for faces failed three times.")
         return
     try:
         encoder = encoding.loaded(encoding.active().spec)
-        pixels = images.read_png(vault.read_file(probe.pk, probe.pk))
+        pixels = editing.stored(image)
         faces = [
             {"face": face.to_dict(), "quality": asdict(quality.assess(pixels, face))} for face in encoder.faces(pixels)
         ]
     except MugsearchError as error:
-        _give_up_or_wait(probe.attempts, error, lambda text: _finish_probe(probe, Probe.State.FAILED, failure=text))
+        _give_up_or_wait(image.attempts, error, lambda text: _finish(image, Probe.State.FAILED, failure=text))
         return
-    _finish_probe(probe, Probe.State.READY if faces else Probe.State.NO_FACE, faces=faces)
+    _finish(image, Probe.State.READY if faces else Probe.State.NO_FACE, faces=faces)
 
 
-def _finish_probe(probe: Probe, state: Probe.State, **changes: object) -> None:
+def _finish(image: Probe | ProbeEdit, state: Probe.State, **changes: object) -> None:
     with transaction.atomic():
-        ours = Probe.objects.filter(pk=probe.pk, state=Probe.State.RECEIVED)
+        ours = type(image).objects.filter(pk=image.pk, state=Probe.State.RECEIVED)
         if ours.update(state=state, **changes):
             found = changes.get("faces", [])
             count = len(found) if isinstance(found, list) else 0
-            audit.record("probe.faces-found", by=None, obj=probe, case=probe.case_id, outcome=state, faces=count)
+            probe, edit = (image, {}) if isinstance(image, Probe) else (image.probe, {"edit": str(image.pk)})
+            said = {"outcome": state, "faces": count, **edit}
+            audit.record("probe.faces-found", by=None, obj=probe, case=probe.case_id, **said)
 
 
 def run_search(search_id: str | UUID) -> None:
@@ -132,6 +142,7 @@ def _search(search: Search) -> None:
             started_at=search.started_at.isoformat() if search.started_at else "",
             probe=str(probe.pk),
             probe_sha256=probe.sha256,
+            **({"edit": str(search.edit.pk), "edit_sha256": search.edit.sha256} if search.edit else {}),
             encoder=encoder.name,
             encoder_digest=encoder.digest,
             **searched,
@@ -175,9 +186,17 @@ def _give_up_or_wait(attempts: int, error: MugsearchError, give_up: Callable[[st
 
 def probes_left_behind() -> list[UUID]:
     """Probes whose message or worker was lost."""
+    return _not_looked_at(Probe, "submitted_at")
+
+
+def edits_left_behind() -> list[UUID]:
+    return _not_looked_at(ProbeEdit, "made_at")
+
+
+def _not_looked_at(model: type[Probe | ProbeEdit], since: str) -> list[UUID]:
     before = timezone.now() - LOST_AFTER
-    waiting = Probe.objects.filter(state=Probe.State.RECEIVED, submitted_at__lt=before)
-    lost = waiting.filter(Q(tried_at=None) | Q(tried_at__lt=before)).order_by("submitted_at")
+    waiting = model.objects.filter(**{"state": Probe.State.RECEIVED, f"{since}__lt": before})
+    lost = waiting.filter(Q(tried_at=None) | Q(tried_at__lt=before)).order_by(since)
     return list(lost.values_list("pk", flat=True)[:NUDGES])
 
 

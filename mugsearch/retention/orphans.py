@@ -10,7 +10,7 @@ from django.conf import settings
 from mugsearch.audit import services as audit
 from mugsearch.durable import shred
 from mugsearch.gallery.models import Booking, Photo
-from mugsearch.probes.models import Probe
+from mugsearch.probes.models import Probe, ProbeEdit
 from mugsearch.retention.models import ExpungementOrder
 from mugsearch.trials.models import TrialPhoto
 from mugsearch.vault import services as vault
@@ -29,7 +29,7 @@ def sweep() -> int:
     vault.remove_unfinished(before)
     _remove_uploads(before)
     files, keys = vault.files(), vault.keys()
-    lost_files = _orphans(files, before, _files_left(), Photo, Probe, TrialPhoto)
+    lost_files = _orphans(files, before, _files_left(), Photo, Probe, ProbeEdit, TrialPhoto)
     lost_keys = _orphans(keys, before, _keys_left(), Booking, Probe, TrialPhoto)
     if not lost_files and not lost_keys:
         return 0
@@ -46,7 +46,10 @@ def sweep() -> int:
 
 
 def _orphans(
-    stored: list[tuple[UUID, float]], before: float, going: set[UUID], *rows: type[Photo | Booking | Probe | TrialPhoto]
+    stored: list[tuple[UUID, float]],
+    before: float,
+    going: set[UUID],
+    *rows: type[Photo | Booking | Probe | ProbeEdit | TrialPhoto],
 ) -> list[UUID]:
     """What is older and has no row in any of these tables. What an expungement still has to remove is its own."""
     old = [name for name, written in stored if written < before and name not in going]

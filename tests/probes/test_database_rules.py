@@ -58,7 +58,9 @@ def test_no_candidate_is_deleted():
         sql("DELETE FROM probes_candidate")
 
 
-@pytest.mark.parametrize("table", ["probes_candidate", "probes_search", "probes_probe", "probes_repeat"])
+@pytest.mark.parametrize(
+    "table", ["probes_candidate", "probes_search", "probes_probe", "probes_probeedit", "probes_repeat"]
+)
 def test_no_table_that_leads_to_candidates_is_truncated(table: str):
     with refused("deleted"):
         sql(f"TRUNCATE {table} CASCADE")

@@ -10,7 +10,7 @@ import pytest
 from mugsearch.audit.models import Entry
 from mugsearch.retention import orphans, tasks
 from mugsearch.vault import services as vault
-from tests.factories import ProbeFactory
+from tests.factories import EditFactory, ProbeFactory
 from tests.gallery_rows import enrol
 from tests.retention.arrange import requested
 
@@ -41,12 +41,12 @@ def test_a_file_without_a_row_is_removed_after_a_day(settings: Any) -> None:
     assert (entry.actor, entry.details) == (None, {"files": 1, "keys": 0})
 
 
-def test_files_of_photographs_probes_and_unfinished_expungements_stay(settings: Any) -> None:
+def test_files_of_photographs_probes_edits_and_unfinished_expungements_stay(settings: Any) -> None:
     photo = enrol(1)
     order = requested(enrol(2).booking)
     order.files_left = [str(uuid4())]
     order.save()
-    names = [photo.pk, ProbeFactory().pk, UUID(order.files_left[0])]
+    names = [photo.pk, ProbeFactory().pk, EditFactory().pk, UUID(order.files_left[0])]
     for name in names:
         stored(settings, name, days=30)
     assert orphans.sweep() == 0

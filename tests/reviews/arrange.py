@@ -78,9 +78,10 @@ def forget(candidate: Candidate) -> None:
 
 
 def store_images(search: Search) -> None:
-    """Put a picture of one grey each behind the probe and every candidate."""
+    """Put a picture of one grey each behind the probe and every candidate, and the edits."""
     owners = [(search.probe_id, search.probe_id)]
     owners += [(one.photo.booking_id, one.photo_id) for one in search.candidates.select_related("photo")]
+    owners += [(one.owner, one.pk) for one in search.probe.edits.all()]
     for grey, (owner, name) in enumerate(owners):
         vault.create_key(owner)
         pixels = np.full((320, 240, 3), 40 + grey * 10, dtype=np.uint8)

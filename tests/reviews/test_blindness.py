@@ -17,7 +17,16 @@ from mugsearch.probes.services import change_priority
 from reviews import services
 from reviews.models import Adjudication, Examination, Finding
 from reviews.order import in_order
-from tests.factories import CandidateFactory, PhotoFactory, SearchFactory, examiner, investigator, measured
+from tests.factories import (
+    CandidateFactory,
+    EditFactory,
+    PhotoFactory,
+    ProbeFactory,
+    SearchFactory,
+    examiner,
+    investigator,
+    measured,
+)
 from tests.reviews.arrange import DIFFERENT, SAME, candidate, claim, examine, find, position_of, store_images
 
 pytestmark = pytest.mark.django_db
@@ -30,17 +39,27 @@ TOKEN = re.compile(r'<meta name="csrf-token" content="(\w+)"')
 def search() -> Search:
     """Everything an examiner must not know has a value that appears nowhere else by chance."""
     asked = investigator(full_name="Zz-Investigator Name", username="zz-investigator")
-    search = SearchFactory(
-        probe__case__number="ZZ-CASE-4711",
-        probe__case__opened_by=asked,
-        probe__offence="zz-offence",
-        probe__legal_basis="zz-legal-basis",
-        probe__source_detail="zz-source-detail",
-        probe__sha256="ab" * 32,
-        probe__policy_digest="cd" * 32,
-        finished_at=timezone.now() - datetime.timedelta(days=3),
+    editor = investigator(full_name="Zz-Editor Name", username="zz-editor")
+    then = timezone.now() - datetime.timedelta(days=3)
+    probe = ProbeFactory(
+        case__number="ZZ-CASE-4711",
+        case__opened_by=asked,
+        offence="zz-offence",
+        legal_basis="zz-legal-basis",
+        source_detail="zz-source-detail",
+        sha256="ab" * 32,
+        policy_digest="cd" * 32,
     )
-    change_priority(by=asked, case=search.probe.case, priority="urgent", reason="zz-priority-reason")
+    change_priority(by=asked, case=probe.case, priority="urgent", reason="zz-priority-reason")
+    edits = [
+        EditFactory(probe=probe, number=number, steps=steps, made_by=editor, made_at=made_at, sha256=f"{number}d" * 32)
+        for number, steps, made_at in (
+            (1, [{"rotate": 12.0}], datetime.datetime(2004, 3, 5, tzinfo=datetime.UTC)),
+            (2, [{"contrast": 17}], datetime.datetime(2004, 3, 6, tzinfo=datetime.UTC)),
+            (3, [{"brightness": 93}], timezone.now()),  # made after the search was requested
+        )
+    ]
+    search = SearchFactory(probe=probe, edit=edits[1], requested_at=then, finished_at=then)
     for rank, score in ((1, 0.87654), (2, 0.76543), (3, 0.65432)):
         photo = PhotoFactory(
             sha256=f"{rank}e" * 32,
@@ -80,12 +99,16 @@ def secrets(search: Search, first: Examination) -> list[str]:
     told += [probe.sha256, probe.policy_digest, bytes(first.secret).hex()]
     told += ["zz-", "zzfamily", "zzgiven", "1987", "1961", "cosine", "rank"]
     told += ["false positive", "false-positive", "false_positive", "calibrat", "6110", "6,110", "98765", "98,765"]
+    for edit in probe.edits.all():
+        told += [edit.pk, edit.made_by_id, edit.sha256]
+    told += ["2004", "+93", "edit 3", "edits/3"]
     return [str(one).lower() for one in told]
 
 
 def images_of(mine: Examination, prefix: str) -> Iterator[str]:
     for size in ("", "?size=thumb"):
         yield f"{prefix}{mine.pk}/probe.jpg{size}"
+        yield from (f"{prefix}{mine.pk}/edits/{number}.jpg{size}" for number in (1, 2))
         for position in (1, 2, 3):
             yield f"{prefix}{mine.pk}/candidates/{position}.jpg{size}"
 
@@ -105,6 +128,8 @@ def everything(mine: Examination, page: Any, api: Any) -> Iterator[tuple[str, Ht
     at = f"/api/v1/examinations/{mine.pk}"
     for path in ("/api/v1/examinations/queue", "/api/v1/examinations", at, *images_of(mine, "/api/v1/examinations/")):
         yield path, api.get(path)
+    yield "no such edit", page.get(f"/reviews/{mine.pk}/edits/{3}.jpg")
+    yield "no such edit", api.get(f"{at}/edits/{3}.jpg")
     yield "finding", api.post(f"{at}/findings", {"position": 1, "conclusion": "no_conclusion", "notes": "mine"})
     yield "bad finding", api.post(f"{at}/findings", {"position": 44, "conclusion": "3"})
     yield "bad finding", page.post(f"/reviews/{mine.pk}/findings", {"position": "x", "conclusion": "3"})
@@ -252,6 +277,33 @@ def plain(text: str, mine: Examination) -> str:
     return re.sub(r"\d{4}-\d\d-\d\dt[\d:]+z", "TIME", without_chance(text, mine), flags=re.IGNORECASE)
 
 
+def test_the_answers_are_the_same_with_whichever_of_the_images_it_was_searched(
+    page: Callable[[User], Any], api: Callable[[User], Any]
+):
+    answers = []
+    for used in (None, 1, 2):
+        probe = ProbeFactory(faces=ProbeFactory.faces * 2)  # so that it has to be said which one is meant
+        before = timezone.now() - datetime.timedelta(hours=3)
+        for number in (1, 2):
+            EditFactory(probe=probe, number=number, made_at=before)
+        edit = probe.edits.filter(number=used).first()
+        search = SearchFactory(probe=probe, edit=edit, finished_at=timezone.now() - datetime.timedelta(hours=2))
+        CandidateFactory(search=search, rank=1)
+        user = examiner(full_name="Same Name")
+        mine = services.claim_next(by=user)
+        assert mine.search == search
+        answers.append(
+            [
+                plain(told_by(api(user).get(f"/api/v1/examinations/{mine.pk}"), mine), mine),
+                plain(page(user).get(f"/reviews/{mine.pk}").text, mine),
+            ]
+        )
+        claim(examiner(), search)  # full now, so that it is not offered again
+    assert "brightness +2 %" in answers[0][1]
+    assert "which one is meant" in answers[0][1]
+    assert answers[0] == answers[1] == answers[2]
+
+
 def test_two_orders_tell_nothing_of_each_other_or_of_the_ranks():
     """Over 200 examinations every rank stands first about equally often; two orders agree no more than by chance."""
     search = SearchFactory()
@@ -279,7 +331,7 @@ def test_images_are_mine_alone(second: Examination, first: Examination, page: Ca
 
 
 def test_the_image_at_a_position_is_that_candidates(second: Examination, search: Search, page: Callable[[User], Any]):
-    """The arranged pictures are of one grey each: 40 for the probe, then 10 more for every rank."""
+    """The arranged pictures are of one grey each: 40 for the probe, 10 more for every rank, then for every edit."""
     import io
 
     from PIL import Image
@@ -294,12 +346,13 @@ def test_the_image_at_a_position_is_that_candidates(second: Examination, search:
         position = position_of(second, search.candidates.get(pk=pk))
         assert grey(reverse("examination_candidate_image", args=[second.pk, position])) == place
     assert grey(reverse("examination_probe_image", args=[second.pk])) == 4
+    assert [grey(f"/reviews/{second.pk}/edits/{number}.jpg") for number in (1, 2)] == [8, 9]
 
 
 def test_the_json_has_these_fields_and_no_others(second: Examination, api: Callable[[User], Any]):
     answer = json.loads(api(second.examiner).get(f"/api/v1/examinations/{second.pk}").content)
     assert answer.keys() == {
-        "id", "state", "claimed_at", "concluded_at", "found", "total", "over", "probe_image", "face",
+        "id", "state", "claimed_at", "concluded_at", "found", "total", "over", "probe_image", "face", "edits",
         "candidates",
     }  # fmt: skip
     assert answer["candidates"][0].keys() == {
@@ -313,3 +366,4 @@ def test_the_json_has_these_fields_and_no_others(second: Examination, api: Calla
         "told",
     }
     assert {one["told"] for one in answer["candidates"]} == {None}
+    assert [one.keys() for one in answer["edits"]] == [{"number", "words", "image"}] * 2

@@ -222,6 +222,7 @@
   function conclude(value) {
     if (readOnly) return say("This examination is concluded.");
     if (page.shown !== page.current) return say("Wait until the photograph is shown.");
+    page.original(); // a grade is given on the original, never on an edit
     const radio = radios.find((one) => one.value === value);
     radio.checked = true;
     page.current.finding = value;

@@ -3,6 +3,7 @@
 //   compare-worksheet.js  the worksheet behind a positive conclusion
 //   compare-outdated.js   choosing where another window has saved something else
 //   compare-findings.js   saving and marking what the examiner concludes
+//   compare-edits.js      edits of the probe in its place, marked as such
 //   compare.js            the candidates, the keys, the start
 // The server sends this examiner's own order of candidates and nothing else about them.
 (() => {
@@ -10,7 +11,7 @@
 
   const root = document.querySelector("[data-compare]");
   const parts = window.mugsearchCompare;
-  if (!root || !parts?.view || !parts.worksheet || !parts.outdated || !parts.findings) return; // a part that did not load leaves the page as it is without script
+  if (!root || !parts?.view || !parts.worksheet || !parts.outdated || !parts.findings || !parts.edits) return; // a part that did not load leaves the page as it is without script
 
   const $ = (selector, within = root) => within.querySelector(selector);
   const $$ = (selector, within = root) => [...within.querySelectorAll(selector)];
@@ -27,6 +28,7 @@
 
   const view = parts.view({ root, $, $$, say });
   const { NEUTRAL, probe, candidate, picture, draw, drawAll, act } = view;
+  const edits = parts.edits({ $, $$, say, view });
 
   // ============================================================ candidates
 
@@ -60,6 +62,7 @@
     nextOpen,
     fill,
     focusOnView,
+    original: edits.original,
     current: items.find((item) => item.element.hasAttribute("aria-current")) ?? items[0],
     shown: null, // the item whose photograph is on the screen, decoded; nothing is concluded on another
   };
@@ -143,6 +146,7 @@
       return;
     }
     findings.commit();
+    edits.original();
     const focusInStrip = strip.contains(document.activeElement);
     page.current = item;
     Object.assign(candidate, NEUTRAL, { zoom: probe.zoom, x: probe.x, y: probe.y });
@@ -220,6 +224,7 @@
     r: act["turn-1"],
     e: act["back-1"],
     t: act["reset-tones"],
+    o: edits.next,
     g: act.grid,
     w: act.swipe,
     b: act.blink,
