@@ -25,7 +25,7 @@ from mugsearch.gallery.models import Encoder
 from mugsearch.probes import calibration, policy
 from mugsearch.probes import services as probes
 from mugsearch.probes.calibration import FalsePositives, Measured
-from mugsearch.probes.models import Candidate, PolicyVersion, Probe, Repeat, Search
+from mugsearch.probes.models import Candidate, PolicyVersion, Probe, ProbeEdit, Repeat, Search
 from reviews.decision import fused
 from reviews.evidence import label_of
 from reviews.models import Examination, Finding, Lead
@@ -121,6 +121,25 @@ def _probe(probe: Probe, pictures: list[Picture]) -> dict[str, Any]:
         "upload": {"sha256": probe.sha256, "format": probe.format, "width": probe.width, "height": probe.height},
         "faces": probe.faces,
         "image": image,
+        "edits": [_edit(one, pictures) for one in probe.edits.select_related("probe", "made_by")],
+    }
+
+
+def _edit(edit: ProbeEdit, pictures: list[Picture]) -> dict[str, Any]:
+    image: dict[str, Any] = {"file": f"edits/{edit.number:02}.png"}
+    pictures.append(Picture(edit.owner, edit.pk, image["file"], image))
+    return {
+        "id": str(edit.pk),
+        "number": edit.number,
+        "steps": edit.steps,
+        "steps_in_words": edit.words,
+        "made_at": _time(edit.made_at),
+        "made_by": _user(edit.made_by),
+        "width": edit.width,
+        "height": edit.height,
+        "pixels_sha256": edit.sha256,
+        "faces": edit.faces,
+        "image": image,
     }
 
 
@@ -134,6 +153,7 @@ def _search(search: Search) -> dict[str, Any]:
         "finished_at": _time(search.finished_at),
         "mode": "investigation",  # no threshold (RULES 8)
         "threshold": None,
+        "edit": search.edit.number if search.edit else None,
         "face": search.face,
         "list_size": search.list_size,
         "filters": search.filters,
@@ -392,6 +412,7 @@ def _other(search: Search, state: ExaminationState) -> dict[str, Any]:
         "requested_by": _user(search.requested_by),
         "finished_at": _time(search.finished_at),
         "state": search.state,
+        "edit": search.edit.number if search.edit else None,
         "face": search.face,
         "list_size": search.list_size,
         "filters": search.filters,

@@ -38,7 +38,7 @@ READ_ME = """Disclosure bundle of one face search.
 
 bundle.html      to read and to print; it needs no network
 bundle.json      the same for programs, described by schema.json
-probe.png, candidates/…   the images, pixel by pixel as they are stored
+probe.png, edits/…, candidates/…   the images, pixel by pixel as they are stored
 audit/…          the record of the search, and the links from it to the signed head
 manifest.json    the SHA-256 and the size of every file
 head.json, head.sig       the signed head: the digest of the manifest and the head of the audit

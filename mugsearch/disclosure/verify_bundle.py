@@ -272,6 +272,7 @@ def check(bundle: Bundle, key: str | None, kept_head: str | None) -> Iterator[st
         raise Refused("The content is of another search, or of another audit, than the signed head.")
     yield from check_audit(bundle, content["audit"], head["audit_head"], kept_head)
     yield check_conclusions(content)
+    yield from check_edits(content)
 
 
 def check_signature(bundle: Bundle, head: dict[str, Any], key: str | None) -> str:
@@ -385,6 +386,27 @@ def check_conclusions(content: dict[str, Any]) -> str:
             f" Of {others} this can't be checked: somebody on the list was expunged since, or there is no entry."
         )
     return sentence
+
+
+def check_edits(content: dict[str, Any]) -> Iterator[str]:
+    """The audit has the steps and the digest of the pixels of every edit of the probe, from when it was made."""
+    recorded = {
+        entry["details"]["edit"]: entry
+        for entry in content["audit"]["entries"]
+        if entry["act"] == "probe.edited" and entry["outcome"] == "done"
+    }
+    for one in content["probe"]["edits"]:
+        entry = recorded.pop(one["id"], None)
+        said = {"edit": one["id"], "number": one["number"], "steps": one["steps"], "sha256": one["pixels_sha256"]}
+        if entry is None or entry["actor"] != one["made_by"]["id"] or said != {n: entry["details"][n] for n in said}:
+            raise Refused(f"The edit {one['number']} of the probe is not the one the audit recorded.")
+    if recorded:
+        raise Refused("The audit recorded an edit of the probe that the content does not show.")
+    if content["probe"]["edits"]:
+        yield (
+            f"The steps and digests of {len(content['probe']['edits'])} edits of the probe are those the audit "
+            "recorded. To see that the steps make these pixels, make them again from probe.png."
+        )
 
 
 def lines_of(bundle: Bundle) -> Iterator[dict[str, Any]]:
