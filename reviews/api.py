@@ -24,6 +24,7 @@ from mugsearch.probes.models import Case, ProbeEdit
 from mugsearch.vault.responses import image
 from reviews import outcomes, pictures, queries, services
 from reviews.access import own_examination
+from reviews.drawings import MOST
 from reviews.models import Examination, Finding
 from reviews.worksheet import COMPONENTS, NOTES_LIMIT, SAID, cleaned
 
@@ -64,9 +65,29 @@ class ToldSerializer(serializers.Serializer[queries.Told]):
     rating = serializers.FloatField(allow_null=True, help_text="The mean of all ratings, -3 to 3.")
 
 
+def _shape() -> serializers.ListField:
+    return serializers.ListField(
+        child=serializers.FloatField(min_value=0, max_value=1),
+        min_length=2,
+        max_length=4,
+        required=False,
+        help_text="A point [x, y] or a region [x, y, width, height], the ellipse in this box: shares of the sides.",
+    )
+
+
+class MarkSerializer(serializers.Serializer[Any]):
+    """What stands under one number, the place in the list, on one image or on both."""
+
+    probe = _shape()
+    candidate = _shape()
+
+
 class ComponentSerializer(serializers.Serializer[Any]):
     said = serializers.ChoiceField(choices=list(SAID.items()), required=False, allow_blank=True)
     notes = serializers.CharField(max_length=NOTES_LIMIT, required=False, allow_blank=True, trim_whitespace=False)
+    drawn = serializers.ListField(
+        child=MarkSerializer(), max_length=MOST, required=False, help_text="Notes on where; they decide nothing."
+    )
 
 
 class WorksheetSerializer(serializers.Serializer[Any]):

@@ -1,4 +1,5 @@
 import datetime
+import json
 from typing import Any
 
 from django import forms
@@ -17,9 +18,20 @@ class CaseSearchForm(forms.Form):
     number = forms.CharField(label="Case number", max_length=64, required=False)
 
 
+class DrawnField(forms.CharField):
+    def clean(self, value: Any) -> Any:
+        """What reviews.drawings then looks at; None where nothing was sent."""
+        text = super().clean(value)
+        try:
+            return json.loads(text) if text else None
+        except (ValueError, RecursionError) as error:
+            raise forms.ValidationError("What was drawn can't be read.") from error
+
+
 class FindingForm(forms.Form):
     """What the comparison screen sends: one finding, a draft without a conclusion, or `position=remaining` with the
-    conclusion that excludes. The worksheet comes as two fields a component.
+    conclusion that excludes. The worksheet comes as three fields a component, what was drawn as
+    JSON.
 
     `saved_at` is when that was saved which is changed by it; `drafts` is {position: saved_at} of the drafts that are
     excluded, as JSON."""
@@ -35,6 +47,7 @@ class FindingForm(forms.Form):
         for component, label in COMPONENTS.items():
             self.fields[component] = forms.ChoiceField(choices=SAID.items(), label=label, required=False)
             self.fields[f"{component}_notes"] = forms.CharField(max_length=NOTES_LIMIT, required=False, strip=False)
+            self.fields[f"{component}_drawn"] = DrawnField(max_length=2000, required=False)
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -55,7 +68,9 @@ class FindingForm(forms.Form):
 
     def worksheet(self) -> Worksheet:
         said = self.cleaned_data
-        return {one: {"said": said[one], "notes": said[f"{one}_notes"]} for one in COMPONENTS}
+        return {
+            one: {"said": said[one], "notes": said[f"{one}_notes"], "drawn": said[f"{one}_drawn"]} for one in COMPONENTS
+        }
 
     def sentence(self) -> str:
         """The first thing wrong with it."""

@@ -24,8 +24,10 @@ from mugsearch.probes.models import Search
 from mugsearch.vault.responses import image
 from reviews import leads, outcomes, pictures, queries
 from reviews.access import visible
+from reviews.api import MarkSerializer
 from reviews.models import Lead, LeadOutcome
 from reviews.notice import NOTICE
+from reviews.worksheet import Row
 
 INVESTIGATOR = [role_permission(Role.INVESTIGATOR)]
 JPEG: Any = {(200, "image/jpeg"): OpenApiTypes.BINARY}
@@ -69,13 +71,20 @@ class LeadBookingSerializer(serializers.ModelSerializer[Booking]):
         fields = ("booking_number", "booked_on", "height_in", "weight_lb")
 
 
+class WorksheetRowSerializer(serializers.Serializer[Row]):
+    """A component of which something was said, noted or drawn; drawn in shares of the sides of the two images here."""
+
+    component = serializers.CharField()
+    said = serializers.CharField()
+    notes = serializers.CharField()
+    drawn = MarkSerializer(many=True)
+
+
 class ConfirmationSerializer(serializers.Serializer[queries.Confirmation]):
     conclusion = serializers.CharField()
     confirms = serializers.BooleanField(help_text="False of the one that two others outvoted.")
     notes = serializers.CharField()
-    worksheet = serializers.ListField(
-        child=serializers.ListField(child=serializers.CharField()), help_text="Component, what was said of it, notes."
-    )
+    worksheet = WorksheetRowSerializer(many=True)
     concluded_at = serializers.DateTimeField()
 
 

@@ -31,16 +31,17 @@ from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from mugsearch.accounts.models import User
-from mugsearch.gallery.models import Booking, Person
+from mugsearch.gallery.models import Booking, Person, Photo
 from mugsearch.probes import calibration, policy
 from mugsearch.probes import models as probes
 from mugsearch.probes.calibration import FalsePositives
 from mugsearch.probes.editing import box_of, shown_with
 from mugsearch.probes.models import Candidate, Search, SearchQuerySet
 from reviews.decision import FEWEST, MOST, fused
+from reviews.drawings import examined
 from reviews.models import Adjudication, Examination, ExaminationQuerySet, Finding, Lead
 from reviews.order import in_order
-from reviews.worksheet import Worksheet, rows
+from reviews.worksheet import Row, Worksheet, rows, rows_on
 from reviews.worksheet import left as components_left
 
 CAME_BACK = datetime.timedelta(days=7)  # for so long the queue's page tells what was taken from somebody
@@ -387,7 +388,7 @@ class Confirmation:
     conclusion: str
     confirms: bool  # False of the one that two others outvoted
     notes: str
-    worksheet: list[tuple[str, str, str]]  # component, what was said, notes
+    worksheet: list[Row]  # drawn on the candidate: in shares of the whole photograph
     concluded_at: datetime.datetime | None
 
 
@@ -441,7 +442,7 @@ def lead_sheet(lead: Lead) -> LeadSheet:
             conclusion=finding.label,
             confirms=finding.examination_id in (lead.first_id, lead.second_id),
             notes=finding.notes,
-            worksheet=rows(finding.worksheet),
+            worksheet=_rows(finding.worksheet, candidate.photo),
             concluded_at=finding.examination.concluded_at,
         )
         for finding in findings.select_related("examination").order_by("examination__concluded_at")
@@ -454,6 +455,10 @@ def lead_sheet(lead: Lead) -> LeadSheet:
         ranks=list_of(lead.search),
         siblings=_siblings(candidate) if shown else [],
     )
+
+
+def _rows(worksheet: Worksheet, photo: Photo | None) -> list[Row]:
+    return rows_on(worksheet, examined(photo), (photo.width, photo.height)) if photo else rows(worksheet)
 
 
 def _siblings(candidate: Candidate) -> list[Sibling]:

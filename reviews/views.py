@@ -178,6 +178,7 @@ def _concluded(sheet: queries.Sheet) -> dict[str, Any]:
     return {
         "sheet": sheet,
         "places": _places(sheet),
+        "probe_image_url": reverse("examination_probe_image", args=[sheet.examination.pk]),
         "others": needed - 1 if sheet.over else 0,
         "answered": trial_results.answer_of(sheet.examination),
         "measured": calibration.of_search(sheet.examination.search) if sheet.over else None,
@@ -230,7 +231,12 @@ def _drafts(places: list[dict[str, Any]]) -> str:
 
 
 def _components(filled: worksheet.Worksheet) -> list[dict[str, str]]:
-    return [{"name": name, "label": label, **filled.get(name, {})} for name, label in worksheet.COMPONENTS.items()]
+    found = []
+    for name, label in worksheet.COMPONENTS.items():
+        told = filled.get(name, {})
+        drawn = json.dumps(told["drawn"]) if "drawn" in told else ""
+        found.append({"name": name, "label": label, **told, "drawn": drawn})
+    return found
 
 
 def _summary(sheet: queries.Sheet) -> list[tuple[str, int]]:

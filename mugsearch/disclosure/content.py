@@ -27,6 +27,7 @@ from mugsearch.probes import services as probes
 from mugsearch.probes.calibration import FalsePositives, Measured
 from mugsearch.probes.models import Candidate, PolicyVersion, Probe, ProbeEdit, Repeat, Search
 from reviews.decision import fused
+from reviews.drawings import examined
 from reviews.evidence import label_of
 from reviews.models import Examination, Finding, Lead
 from reviews.notice import NOTICE
@@ -255,6 +256,7 @@ def _candidate(
             "width": photo.width,
             "height": photo.height,
             "face": photo.face,
+            "examined": examined(photo),
             "image": image,
         },
         "other_photographs": [

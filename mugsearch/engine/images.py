@@ -142,11 +142,19 @@ def view_jpeg(pixels: NDArray[np.uint8], *, max_side: int, quality: int = 90) ->
 
 
 def crop(pixels: NDArray[np.uint8], box: tuple[float, float, float, float], margin: float) -> NDArray[np.uint8]:
-    """A copy of `box` (x, y, width, height in pixels) widened by `margin` times its size on each side.
+    """A copy of what `cropped` says."""
+    height, width = _rgb(pixels).shape[:2]
+    left, top, across, down = cropped((width, height), box, margin)
+    return pixels[top : top + down, left : left + across].copy()
+
+
+def cropped(size: tuple[int, int], box: tuple[float, float, float, float], margin: float) -> tuple[int, int, int, int]:
+    """`box` (x, y, width, height in pixels) widened by `margin` times its size on each side, of a picture of this
+    size (width, height).
 
     What lies outside the picture is left out, so the result may be narrower; it is never empty.
     """
-    height, width = _rgb(pixels).shape[:2]
+    width, height = size
     x, y, box_width, box_height = box
     if not all(math.isfinite(value) for value in (*box, margin)):
         raise ValueError("a box has finite numbers")
@@ -154,7 +162,7 @@ def crop(pixels: NDArray[np.uint8], box: tuple[float, float, float, float], marg
     top = min(max(math.floor(y - margin * box_height), 0), height - 1)
     right = min(max(math.ceil(x + (1 + margin) * box_width), left + 1), width)
     bottom = min(max(math.ceil(y + (1 + margin) * box_height), top + 1), height)
-    return pixels[top:bottom, left:right].copy()
+    return left, top, right - left, bottom - top
 
 
 def _rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

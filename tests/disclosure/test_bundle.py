@@ -21,6 +21,7 @@ from mugsearch.audit.models import Entry
 from mugsearch.disclosure import queries, services, signing
 from mugsearch.disclosure.content import of_search
 from mugsearch.errors import NotAllowed, Unavailable, WrongState
+from mugsearch.gallery.models import Photo
 from mugsearch.probes import policy, policy_changes
 from mugsearch.probes.models import Search
 from mugsearch.vault import services as vault
@@ -42,7 +43,7 @@ from tests.factories import (
 )
 from tests.fakes import synthetic_photo
 from tests.retention.arrange import a_life, approved, requested
-from tests.reviews.arrange import candidate, examine, forget
+from tests.reviews.arrange import FILLED, candidate, examine, forget
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -149,6 +150,15 @@ def test_the_schema_refuses_a_tombstone_with_a_name_or_a_score() -> None:
         jsonschema.Draft202012Validator(json.loads(files["schema.json"])).validate(content)
 
 
+@pytest.mark.parametrize("drawn", [[], [{}], [{"probe": [0.5]}], [{"probe": [0.5, 1.5]}], [{"hat": [0, 0]}], [{}] * 9])
+def test_the_schema_refuses_what_can_not_be_drawn(drawn: Any) -> None:
+    files = files_of(bundle_of(with_lead()))
+    content = json.loads(files["bundle.json"])
+    content["examinations"][0]["findings"][0]["worksheet"]["scars"]["drawn"] = drawn
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(json.loads(files["schema.json"])).validate(content)
+
+
 def test_the_printable_page_needs_nothing_from_outside_and_runs_nothing() -> None:
     page = files_of(bundle_of(with_lead()))["bundle.html"].decode()
     assert "<script" not in page
@@ -156,6 +166,30 @@ def test_the_printable_page_needs_nothing_from_outside_and_runs_nothing() -> Non
     assert not re.findall(r"https?://|url\(|@import|<link|<iframe|\son\w+=", page)
     assert page.count(TEXT) == 2
     assert "Eve First" in page
+
+
+def test_what_was_drawn_is_in_the_content_as_it_was_locked_and_on_the_printable_page() -> None:
+    """Of a photograph with several faces the examiners saw one alone: the page, which shows the whole, has it there."""
+    search = searched()
+    photo = candidate(search, 1).photo
+    face = {"box": [120.0, 160.0, 60.0, 80.0]}
+    Photo.objects.filter(pk=photo.pk).update(faces=[face, face], face=face)
+    examined(search)
+    files = files_of(bundle_of(search))
+    content = json.loads(files["bundle.json"])
+    assert content["examinations"][0]["findings"][0]["worksheet"]["scars"] == FILLED["scars"]
+    assert [one["photograph"]["examined"] for one in content["candidates"][:2]] == [
+        [90, 120, 120, 160],
+        [0, 0, 240, 320],
+    ]
+    page = files["bundle.html"].decode()
+    assert page.count('<svg class="drawn"') == 4  # the probe and the candidate, of two examinations
+    assert page.count('<circle cx="25.00%" cy="50.00%"') == 2  # on the probe
+    # 90 + (0.2 + 0.125 / 2) * 120 of 240 pixels across, 120 + (0.4 + 0.25 / 2) * 160 of 320 down
+    assert page.count('<ellipse cx="50.62%" cy="63.75%" rx="3.12%" ry="6.25%"') == 2
+    assert page.count("Scars 1</text>") == 4
+    assert page.count("Scars 2</text>") == 2
+    jsonschema.Draft202012Validator(json.loads(files["schema.json"])).validate(content)
 
 
 def test_the_notice_is_there_only_where_there_is_a_lead() -> None:
@@ -410,6 +444,7 @@ def test_after_an_expungement_the_bundle_holds_nothing_of_the_person() -> None:
     vault.create_key(search.probe_id)
     vault.store_file(search.probe_id, search.probe_id, synthetic_photo(9))
     before = bundle_of(search)
+    assert b'"drawn"' in files_of(before)["bundle.json"]
     for secret in (b"ZZ-BOOKING-1", b"ZZ-PERSON-1", b"Zzfamily", b"Zzgiven", b"0.89"):
         assert secret in before
     photographs = [vault.read_file(photo.booking_id, photo.pk) for photo in life.photos]
@@ -426,6 +461,8 @@ def test_after_an_expungement_the_bundle_holds_nothing_of_the_person() -> None:
     approved(requested(life.booking))
     after = bundle_of(search)
     content = content_of(after)
+    assert b'"drawn"' not in files_of(after)["bundle.json"]
+    assert '<svg class="drawn"' not in files_of(after)["bundle.html"].decode()
     assert [place["expunged"] for place in content["candidates"]] == [True, False]
     assert content["lead"]["withdrawn_at"]
     assert TEXT in files_of(after)["bundle.html"].decode()  # the notice stays on a lead that was withdrawn

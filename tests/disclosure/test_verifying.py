@@ -18,7 +18,7 @@ from mugsearch.audit.models import Entry
 from mugsearch.disclosure import links, signing
 from mugsearch.disclosure import verify_bundle as verifier
 from tests.disclosure.arrange import VERIFIER, bundle_of, files_of, unpacked, verified, with_lead
-from tests.reviews.arrange import candidate, forget
+from tests.reviews.arrange import FILLED, candidate, forget
 
 # Of RFC 8032, section 7.1: (public key, message, signature), tests 1, 2, 3 and SHA(abc).
 VECTORS = [
@@ -245,7 +245,12 @@ def test_even_the_agency_can_not_sign_conclusions_that_were_not_locked(
     key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(settings.MUGSEARCH_SIGNING_KEY))  # type: ignore[attr-defined]
     folder = unpacked(bundle, tmp_path)
     whole = (folder / "bundle.json").read_text()
-    for field, other in (("conclusion", "2"), ("notes", "The right ear"), ("worksheet", {})):
+    drawn = FILLED["scars"]["drawn"]
+    moved = {**FILLED, "scars": {"said": "similar", "drawn": [{**drawn[0], "probe": [0.2501, 0.5]}, drawn[1]]}}
+    renumbered = {**FILLED, "scars": {"said": "similar", "drawn": drawn[::-1]}}
+    undrawn = {**FILLED, "scars": {"said": "similar"}}
+    worksheets = [("worksheet", one) for one in ({}, moved, renumbered, undrawn)]
+    for field, other in (("conclusion", "2"), ("notes", "The right ear"), *worksheets):
         content = json.loads(whole)
         content["examinations"][0]["findings"][0][field] = other
         (folder / "bundle.json").write_text(json.dumps(content, ensure_ascii=False))

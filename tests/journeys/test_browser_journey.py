@@ -17,12 +17,13 @@ from django.test.utils import override_settings
 
 from mugsearch.accounts.models import Role, User
 from mugsearch.probes.models import Candidate
+from reviews import services
 from reviews.models import Examination, Finding, Lead
 from reviews.order import in_order
 from reviews.worksheet import COMPONENTS
 from tests import factories
 from tests.factories import PASSWORD
-from tests.reviews.arrange import finished_search, store_images
+from tests.reviews.arrange import FILLED, finished_search, store_images
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -348,3 +349,114 @@ def test_an_old_window_asks_before_it_overwrites_what_a_newer_one_saved(desk, pr
     assert lost[0].ok
     assert not old.locator("dialog[data-dialog=outdated]").is_visible()
     assert Finding.objects.get(conclusion="0").notes == "typed in 5 and more"
+
+
+def drawn_at(page: Any, name: str, pane: str) -> tuple[float, float]:
+    """Where on the screen the middle of a mark is."""
+    shape = page.locator(f"[data-pane={pane}] [data-mark='{name}'] > :is(ellipse, circle)").last
+    box = shape.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def on_screen(page: Any, pane: str, x: float, y: float) -> tuple[float, float]:
+    """Where on the screen the browser has a point of the photograph, given in shares of its sides."""
+    return page.locator(f"[data-pane={pane}] img").evaluate(
+        """(image, [x, y]) => {
+          const { left, top } = image.parentElement.getBoundingClientRect();
+          const { offsetLeft, offsetTop, offsetWidth, offsetHeight } = image;
+          const from = new DOMPoint((x - 0.5) * offsetWidth, (y - 0.5) * offsetHeight);
+          const to = new DOMMatrix(getComputedStyle(image).transform).transformPoint(from);
+          return [left + offsetLeft + offsetWidth / 2 + to.x, top + offsetTop + offsetHeight / 2 + to.y];
+        }""",
+        [x, y],
+    )
+
+
+def test_what_is_drawn_stays_on_its_place_of_the_photograph_and_is_saved(desk):
+    """A region by keys on the probe and a point by mouse on the candidate's photograph, as its counterpart."""
+    search, user = finished_search(candidates=3), factories.examiner()
+    store_images(search)
+    page = desk(user)
+    page.goto("/reviews/")
+    page.get_by_role("button", name="Examine the next search").click()
+    page.locator("[data-compare].is-live").wait_for()
+    page.wait_for_timeout(500)
+    page.keyboard.press("s")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("d")
+    page.keyboard.press("PageDown")
+    page.keyboard.press("a")
+    for key in ["ArrowLeft"] * 5 + ["ArrowUp"] * 9 + ["Shift+ArrowRight"] * 4 + ["Enter"]:
+        page.keyboard.press(key)
+    before = page.locator("[data-pane=candidate] img").bounding_box()
+    page.mouse.click(*on_screen(page, "candidate", 0.75, 0.25))
+    page.mouse.move(*on_screen(page, "candidate", 0.5, 0.5))
+    page.mouse.down()
+    page.mouse.move(*on_screen(page, "candidate", 0.75, 0.625), steps=4)
+    page.mouse.up()
+    assert page.locator("[data-pane=candidate] img").bounding_box() == before  # to drag is to draw, not to move
+    page.locator("[data-pane=candidate] [data-mark='Forehead 2']").wait_for(state="attached")
+    page.get_by_text("Saved", exact=True).wait_for()
+    region = Finding.objects.get().worksheet["forehead"]["drawn"][1]["candidate"]
+    assert region == pytest.approx([0.5, 0.5, 0.25, 0.125], abs=0.01)
+    page.keyboard.press("Backspace")
+    require_accessible(page)
+    page.get_by_text("Saved", exact=True).wait_for()
+
+    (mark,) = Finding.objects.get().worksheet["forehead"]["drawn"]
+    assert mark["candidate"] == pytest.approx([0.75, 0.25], abs=0.005)
+    x, y, width, height = mark["probe"]
+    assert (x + width / 2 < 0.5, y + height / 2 < 0.5, width * 240 > height * 320 > 0) == (True, True, True)
+
+    page.reload()
+    page.locator("[data-compare].is-live").wait_for()
+    page.wait_for_timeout(500)
+    wanted = {"probe": (x + width / 2, y + height / 2), "candidate": tuple(mark["candidate"])}
+
+    def require_in_place() -> None:
+        for pane, middle in wanted.items():
+            expected = on_screen(page, pane, *middle)
+            assert drawn_at(page, "Forehead 1", pane) == pytest.approx(expected, abs=0.6), pane
+
+    require_in_place()
+    moves = ["+"] * 4 + [
+        "Shift+ArrowDown",
+        "Shift+R",
+        *["r"] * 7,
+        "f",
+        "l",
+        "+",
+        "Shift+ArrowLeft",
+        "a",
+        "f",
+        "Shift+E",
+    ]
+    for key in moves:  # on the candidate's photograph, then on the probe
+        page.keyboard.press(key)
+        require_in_place()
+
+    seen = page.locator("[data-mark='Forehead 1']")
+    page.keyboard.press("h")
+    assert seen.count() == 0
+    page.keyboard.press("h")
+    assert seen.count() == 2
+    page.keyboard.press("d")
+    page.keyboard.press("Escape")  # leaves drawing and keeps the worksheet open
+    assert page.locator("[data-worksheet][open]").count() == 1
+    page.locator("[data-component=forehead] [data-draw]").click()
+    page.get_by_role("button", name="Remove Forehead 1 from the probe").click()
+    assert seen.count() == 1
+    page.locator("[data-pane=candidate] [data-view]").focus()
+    page.keyboard.press("Backspace")
+    assert seen.count() == 0
+    page.get_by_text("Saved", exact=True).wait_for()
+    assert Finding.objects.get().worksheet == {}
+
+    examination = Examination.objects.get()
+    services.save_finding(by=user, examination=examination, position=1, conclusion="3", worksheet=FILLED)
+    services.exclude_remaining(by=user, examination=examination)
+    services.conclude(by=user, examination=examination)
+    page.goto(f"/reviews/{examination.pk}")
+    page.get_by_text("Worksheet", exact=True).click()
+    assert page.locator(".drawn-pair .drawn__mark").count() == 3
+    require_accessible(page)

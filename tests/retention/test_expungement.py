@@ -261,7 +261,7 @@ def test_other_photos_of_the_person_no_longer_mention_the_expunged_one() -> None
 
 def test_the_grades_stay_what_examiners_wrote_of_the_face_goes_and_open_leads_are_withdrawn() -> None:
     life = a_life()
-    assert all(one.worksheet for one in Finding.objects.filter(candidate=life.candidate))
+    assert all(one.worksheet["scars"]["drawn"] for one in Finding.objects.filter(candidate=life.candidate))
     approved(requested(life.booking))
     found = Finding.objects.filter(candidate=life.candidate, conclusion="3")
     assert [(one.notes, one.worksheet) for one in found] == [("", {}), ("", {})]

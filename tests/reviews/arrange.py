@@ -18,6 +18,7 @@ from tests.factories import CandidateFactory, SearchFactory
 SAME, DIFFERENT, INCONCLUSIVE = Finding.Conclusion.SAME_3, Finding.EXCLUDED, Finding.Conclusion.NO_CONCLUSION
 
 FILLED: Worksheet = {component: {"said": "similar"} for component in COMPONENTS}
+FILLED["scars"]["drawn"] = [{"probe": [0.25, 0.5], "candidate": [0.2, 0.4, 0.125, 0.25]}, {"candidate": [1.0, 0.0]}]
 
 
 def finished_search(candidates: int = 3, **kwargs: Any) -> Search:

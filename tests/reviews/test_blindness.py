@@ -27,11 +27,12 @@ from tests.factories import (
     investigator,
     measured,
 )
-from tests.reviews.arrange import DIFFERENT, SAME, candidate, claim, examine, find, position_of, store_images
+from tests.reviews.arrange import DIFFERENT, FILLED, SAME, candidate, claim, examine, find, position_of, store_images
 
 pytestmark = pytest.mark.django_db
 
 MARKED_NOTE = "zz-first-examiner-note"
+MARKED_DRAWING = {"probe": [0.1357, 0.2468], "candidate": [0.1579, 0.3579, 0.0135, 0.0246]}
 TOKEN = re.compile(r'<meta name="csrf-token" content="(\w+)"')
 
 
@@ -85,6 +86,9 @@ def first(search: Search) -> Examination:
     user = examiner(full_name="Zz-Other Examiner", username="zz-other")
     examination = claim(user, search)
     find(user, examination, candidate(search, 1), SAME, MARKED_NOTE)
+    drawn = {**FILLED, "marks": {"said": "similar", "notes": MARKED_NOTE, "drawn": [MARKED_DRAWING]}}
+    position = position_of(examination, candidate(search, 1))
+    services.save_finding(by=user, examination=examination, position=position, worksheet=drawn)
     services.exclude_remaining(by=user, examination=examination)
     services.conclude(by=user, examination=examination)
     return examination
@@ -97,6 +101,7 @@ def secrets(search: Search, first: Examination) -> list[str]:
         told += [one.pk, one.photo_id, one.person_id, one.photo.booking_id, one.photo.sha256, f"{one.score:.3f}"]
         told += [sibling.photo_id for sibling in one.siblings.all()]
     told += [probe.sha256, probe.policy_digest, bytes(first.secret).hex()]
+    told += [number for shape in MARKED_DRAWING.values() for number in shape] + ["13.57%", "24.68%", "15.79%", "35.79%"]
     told += ["zz-", "zzfamily", "zzgiven", "1987", "1961", "cosine", "rank"]
     told += ["false positive", "false-positive", "false_positive", "calibrat", "6110", "6,110", "98765", "98,765"]
     for edit in probe.edits.all():

@@ -366,7 +366,14 @@ def test_no_positive_conclusion_without_its_worksheet_and_no_draft_is_concluded(
     find(user, mine, candidate(search), rating)
     services.exclude_remaining(by=user, examination=mine)
     of_one = Finding.objects.filter(examination=mine, candidate=candidate(search))
-    for worksheet in ({}, {**FILLED, "ears": {}}, {**FILLED, "ears": {"said": "alike"}}, {**FILLED, "ears": None}):
+    drawn_only = {**FILLED, "ears": {"drawn": FILLED["scars"]["drawn"]}}
+    for worksheet in (
+        {},
+        {**FILLED, "ears": {}},
+        {**FILLED, "ears": {"said": "alike"}},
+        {**FILLED, "ears": None},
+        drawn_only,
+    ):
         of_one.update(worksheet=worksheet)
         with refused("needs its worksheet"):
             end(mine)

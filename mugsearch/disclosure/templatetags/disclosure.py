@@ -7,7 +7,7 @@ from typing import Any
 from django import template
 
 from mugsearch.probes.calibration import percent
-from reviews.worksheet import Worksheet, rows
+from reviews.worksheet import Row, rows, rows_on
 
 register = template.Library()
 
@@ -30,8 +30,19 @@ def name_of(actors: dict[str, str], actor: str | None) -> str:
 
 
 @register.filter
-def components(worksheet: Worksheet) -> list[tuple[str, str, str]]:
-    return rows(worksheet)
+def rows_of(finding: dict[str, Any], bundle: dict[str, Any]) -> list[Row]:
+    """Its worksheet, with what was drawn on the candidate in shares of the whole photograph, which the page shows."""
+    worksheet, photograph = finding.get("worksheet", {}), photograph_of(finding, bundle)
+    if photograph is None:
+        return rows(worksheet)
+    return rows_on(worksheet, photograph["examined"], (photograph["width"], photograph["height"]))
+
+
+@register.filter
+def photograph_of(finding: dict[str, Any], bundle: dict[str, Any]) -> dict[str, Any] | None:
+    """None of a tombstone."""
+    found: dict[int, dict[str, Any]] = {one["rank"]: one for one in bundle["candidates"]}
+    return found[finding["rank"]].get("photograph")
 
 
 @register.filter

@@ -155,6 +155,7 @@
     for (const [component, told] of Object.entries(what.sheet ?? {})) {
       body.set(component, told.said ?? "");
       body.set(`${component}_notes`, told.notes ?? "");
+      if (told.drawn) body.set(`${component}_drawn`, JSON.stringify(told.drawn));
     }
     const encoded = new URLSearchParams(body).toString();
     const response = await fetch(root.dataset.saveUrl, {

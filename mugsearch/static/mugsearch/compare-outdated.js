@@ -6,19 +6,26 @@
   const { $, $$, labelOf } = page;
   const dialog = document.querySelector('[data-dialog="outdated"]');
   const saidLabel = (value) => (value ? ($(`[data-said-label="${value}"]`)?.textContent ?? value) : "");
+  const lines = (text = "") => text.replaceAll("\r\n", "\n");
+  const drawn = (marks) => (marks?.length ? `${marks.length} drawn` : "");
+  // [label, what is read of it, what is compared: two drawings of as many marks are not the same]
   const ROWS = [
-    ["Conclusion", (one) => labelOf(one.conclusion)],
-    ["Notes", (one) => one.notes],
+    ["Conclusion", (one) => labelOf(one.conclusion), (one) => one.conclusion],
+    ["Notes", (one) => one.notes, (one) => lines(one.notes)],
     ...$$("[data-component]").map((element) => {
       const told = (one) => one.sheet[element.dataset.component] ?? {};
       return [
         $("[data-component-label]", element).textContent,
-        (one) => [saidLabel(told(one).said), told(one).notes].filter(Boolean).join(". "),
+        (one) => [saidLabel(told(one).said), told(one).notes, drawn(told(one).drawn)].filter(Boolean).join(". "),
+        (one) => JSON.stringify([told(one).said ?? "", lines(told(one).notes), inOrder(told(one).drawn)]),
       ];
     }),
   ];
-  const lines = (text) => text.replaceAll("\r\n", "\n");
-  const differing = (one, other) => ROWS.filter(([, of]) => lines(of(one)) !== lines(of(other)));
+  // The server writes the two photographs of a mark in an order of its own.
+  function inOrder(marks) {
+    return (marks ?? []).map(({ probe, candidate }) => [probe ?? null, candidate ?? null]);
+  }
+  const differing = (one, other) => ROWS.filter(([, , compared]) => compared(one) !== compared(other));
   const same = (one, other) => differing(one, other).length === 0;
 
   function cell(name, text, label) {

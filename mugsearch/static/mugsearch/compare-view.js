@@ -19,7 +19,8 @@
     zoom: 1,
     x: 0, // middle of the image against the middle of the pane, CSS pixels
     y: 0,
-    fit: 0,
+    fit: 0, // screen pixels per image pixel at zoom 1; 0 while there is no photograph
+    follow: null, // called after every change of the view
     ...NEUTRAL,
   }));
   const [probe, candidate] = panes;
@@ -40,7 +41,7 @@
   function draw(pane) {
     const image = picture(pane);
     const fit = fitOf(pane);
-    if (!fit) return;
+    if (!fit) return pane.follow?.();
     if (pane.fit && pane.fit !== fit && !pane.turning) {
       // the pane changed its size: stay on the same spot
       pane.x *= fit / pane.fit;
@@ -58,6 +59,7 @@
       pane.brightness !== 100 && `brightness ${pane.brightness} %`,
       pane.contrast !== 100 && `contrast ${pane.contrast} %`,
     ].filter(Boolean).join(", ");
+    pane.follow?.();
   }
 
   const tones = $$("[data-tone]");
@@ -251,6 +253,8 @@
     probe,
     candidate,
     picture,
+    chosen: () => chosen,
+    choose,
     draw,
     drawAll,
     act,

@@ -1,10 +1,10 @@
 // The comparison screen, the worksheet behind a positive conclusion: one component after the other, by keys or by pointer.
 // Loaded before compare.js, which starts it. Without script the worksheet is a plain part of the finding's form.
-// A worksheet is {component: {said, notes}}; what is empty is left out.
+// A worksheet is {component: {said, notes, drawn}}; what is empty is left out. compare-drawing.js says what `drawn` holds.
 (window.mugsearchCompare ??= {}).worksheet = (page) => {
   "use strict";
 
-  const { $, $$, say, focusOnView, changed, ready } = page;
+  const { $, $$, say, focusOnView, changed, ready, drawn } = page;
   const sheet = $("[data-worksheet]");
   const rows = $$("[data-component]", sheet).map((element) => ({
     element,
@@ -12,6 +12,7 @@
     label: $("[data-component-label]", element).textContent,
     radios: $$("input[type=radio]", element),
     notes: $("input[type=text]", element),
+    marks: [],
   }));
   const left = $("[data-worksheet-left]", sheet);
   const SAID = { 1: "similar", 2: "different", 3: "not_visible" };
@@ -25,6 +26,7 @@
     current = Math.max(0, Math.min(rows.length - 1, index));
     rows.forEach((row, at) => row.element.classList.toggle("is-current", at === current));
     if (sheet.open) rows[current].element.scrollIntoView({ block: "nearest" });
+    drawn();
   }
 
   function tell() {
@@ -40,7 +42,7 @@
   function read() {
     const told = {};
     for (const row of rows) {
-      const one = { ...(said(row) && { said: said(row) }), ...(row.notes.value && { notes: row.notes.value }) };
+      const one = { ...(said(row) && { said: said(row) }), ...(row.notes.value && { notes: row.notes.value }), ...(row.marks.length && { drawn: row.marks }) };
       if (Object.keys(one).length) told[row.name] = one;
     }
     return told;
@@ -52,6 +54,7 @@
     for (const row of rows) {
       for (const radio of row.radios) radio.checked = radio.value === told[row.name]?.said;
       row.notes.value = told[row.name]?.notes ?? "";
+      row.marks = told[row.name]?.drawn ?? [];
     }
     point(Math.max(0, rows.findIndex((row) => !said(row))));
     tell();
@@ -112,5 +115,15 @@
 
   const full = (told) => rows.every((row) => told[row.name]?.said);
 
-  return { read, write, open, key, full, isOpen: () => sheet.open };
+  return {
+    read,
+    write,
+    open,
+    key,
+    full,
+    rows,
+    component: () => rows[current],
+    goTo: (row) => (pointed = (point(rows.indexOf(row)), true)),
+    isOpen: () => sheet.open,
+  };
 };

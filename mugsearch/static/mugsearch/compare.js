@@ -1,7 +1,8 @@
-// The comparison screen: template reviews_compare_stage.html, styles compare.css. Five plain scripts, in this order:
+// The comparison screen: template reviews_compare_stage.html, styles compare.css. Plain scripts, in this order:
 //   compare-view.js       the view of the two photographs
 //   compare-worksheet.js  the worksheet behind a positive conclusion
 //   compare-outdated.js   choosing where another window has saved something else
+//   compare-drawing.js    what is drawn on the photographs for its components
 //   compare-findings.js   saving and marking what the examiner concludes
 //   compare-edits.js      edits of the probe in its place, marked as such
 //   compare.js            the candidates, the keys, the start
@@ -11,7 +12,7 @@
 
   const root = document.querySelector("[data-compare]");
   const parts = window.mugsearchCompare;
-  if (!root || !parts?.view || !parts.worksheet || !parts.outdated || !parts.findings || !parts.edits) return; // a part that did not load leaves the page as it is without script
+  if (!root || !parts?.view || !parts.worksheet || !parts.outdated || !parts.drawing || !parts.findings || !parts.edits) return; // a part that did not load leaves the page as it is without script
 
   const $ = (selector, within = root) => within.querySelector(selector);
   const $$ = (selector, within = root) => [...within.querySelectorAll(selector)];
@@ -47,7 +48,11 @@
   const labelOf = (finding) => radios.find((radio) => radio.value === finding)?.closest("label").querySelector("[data-label]").textContent ?? "";
 
   const focusOnView = () => candidate.view.focus();
-  const worksheet = parts.worksheet({ $, $$, say, focusOnView, changed: () => findings.changed(), ready: () => page.shown === page.current });
+  const changed = () => findings.changed();
+  const ready = () => page.shown === page.current;
+  const worksheet = parts.worksheet({ $, $$, say, focusOnView, changed, ready, drawn: () => drawing.redraw() });
+  const drawing = parts.drawing({ root, $, $$, say, view, worksheet, changed, ready, original: edits.original });
+  Object.assign(act, drawing.act);
   const page = {
     root,
     $,
@@ -147,6 +152,7 @@
     }
     findings.commit();
     edits.original();
+    drawing.stop();
     const focusInStrip = strip.contains(document.activeElement);
     page.current = item;
     Object.assign(candidate, NEUTRAL, { zoom: probe.zoom, x: probe.x, y: probe.y });
@@ -228,6 +234,7 @@
     g: act.grid,
     w: act.swipe,
     b: act.blink,
+    h: act.drawings,
     "[": () => view.moveEdge(-2),
     "]": () => view.moveEdge(2),
   };
@@ -241,6 +248,7 @@
     e: act["back-90"],
   };
   keys.s = worksheet.open;
+  keys.d = act.draw;
   for (const radio of radios) if (radio.dataset.key) keys[radio.dataset.key] = () => findings.conclude(radio.value);
 
   const KEYS_OFF = "mugsearch.compare.keys-off";
@@ -262,6 +270,7 @@
       return;
     }
     if (target.matches("input[type=range]") && /^(Arrow|Page|Home|End)/.test(event.key)) return;
+    if (drawing.key(event)) return event.preventDefault();
     if (event.key === " " && view.aid() === "blink" && !target.closest("button, a, input, label")) {
       event.preventDefault();
       view.blinkByHand();
