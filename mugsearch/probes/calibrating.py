@@ -27,6 +27,7 @@ from mugsearch.probes.calibration import DECIMALS, has_drifted
 from mugsearch.probes.models import Calibration
 
 SAMPLE = 2000  # people: a rate of 1 in 667 or more is seen at least once in 95 of 100 measurements (3/n)
+MOST = 20_000  # people: all scores are read with every page that shows a rate
 BATCH = 64  # vectors multiplied at once
 
 
@@ -38,8 +39,8 @@ def calibrate(
     Nothing is recorded before all searches are made, so whoever stops it leaves nothing.
     """
     _allow(by)
-    if people < 1:
-        raise BadInput("Measure with at least one person.")
+    if not 1 <= people <= MOST:
+        raise BadInput(f"Measure with 1 to {MOST:,} people.")
     encoder, seed = encoding.active(), seed or secrets.token_hex(8)
     drawn = draw(encoder, people, seed)
     scores: list[float] = []

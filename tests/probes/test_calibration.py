@@ -337,7 +337,7 @@ def test_the_command_says_what_was_measured_and_what_it_means(gallery: list[Phot
     assert "2 scored 0.6 or more" in called()
 
 
-@pytest.mark.parametrize("sample", ["0", "-3"])
+@pytest.mark.parametrize("sample", ["0", "-3", "20001"])
 def test_the_command_refuses_what_cannot_be_measured(sample: str, gallery: list[Photo]) -> None:
     with pytest.raises(CommandError, match="Nothing was recorded"):
         called("--sample", sample)
