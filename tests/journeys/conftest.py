@@ -3,6 +3,7 @@
 import csv
 import io
 import queue
+import re
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -12,8 +13,12 @@ from typing import Any
 
 import pytest
 from django.db import close_old_connections, connection
+from django.test.utils import override_settings
 
+from mugsearch.accounts.models import User
 from mugsearch.gallery import live
+from tests.factories import PASSWORD
+from tests.journeys.browser import CHROMIUM, OPTIONS, WAIT
 
 
 @pytest.fixture
@@ -79,3 +84,37 @@ def mugshots(shared: Path) -> Mugshots:
         person=kept["person_id"],
         booking=kept["booking_number"],
     )
+
+
+@pytest.fixture
+def provoked() -> list[str]:
+    """Parts of the complaints that a test brings about on purpose."""
+    return []
+
+
+@pytest.fixture
+def desk(live_server: Any, monkeypatch: pytest.MonkeyPatch, provoked: list[str]) -> Iterator[Any]:
+    """desk(user) opens a browser window of their own, signed in."""
+    # Playwright's loop runs in this thread, and Django would take that for an asynchronous program.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    from playwright.sync_api import sync_playwright
+
+    complaints: list[str] = []
+    with sync_playwright() as playwright, override_settings(CSRF_COOKIE_SECURE=False, SESSION_COOKIE_SECURE=False):
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+
+        def sign_in(user: User) -> Any:
+            page = browser.new_context(base_url=live_server.url).new_page()
+            page.set_default_timeout(WAIT)
+            page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.goto("/sign-in")
+            page.get_by_label("Username").fill(user.username)
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Sign in").click()
+            page.wait_for_url(re.compile(r"^(?!.*sign-in)"))
+            return page
+
+        yield sign_in
+        browser.close()
+    assert [said for said in complaints if not any(part in said for part in provoked)] == []

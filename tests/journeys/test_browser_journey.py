@@ -6,14 +6,10 @@ those of the examination and of what comes of it by axe.
 """
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from django.test.utils import override_settings
 
 from mugsearch.accounts.models import Role, User
 from mugsearch.probes.models import Candidate
@@ -22,57 +18,10 @@ from reviews.models import Examination, Finding, Lead
 from reviews.order import in_order
 from reviews.worksheet import COMPONENTS
 from tests import factories
-from tests.factories import PASSWORD
-from tests.reviews.arrange import FILLED, finished_search, store_images
+from tests.journeys.browser import MARKS, press_on, require_accessible
+from tests.reviews.arrange import find, finished_search, store_images
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.browser,
-    pytest.mark.models,
-    pytest.mark.shared,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
-]
-OPTIONS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
-WAIT = 30_000  # milliseconds
-
-
-@pytest.fixture
-def provoked() -> list[str]:
-    """Parts of the complaints that a test brings about on purpose."""
-    return []
-
-
-@pytest.fixture
-def desk(live_server: Any, monkeypatch: pytest.MonkeyPatch, provoked: list[str]) -> Iterator[Any]:
-    """desk(user) opens a browser window of their own, signed in."""
-    # Playwright's loop runs in this thread, and Django would take that for an asynchronous program.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    from playwright.sync_api import sync_playwright
-
-    complaints: list[str] = []
-    with sync_playwright() as playwright, override_settings(CSRF_COOKIE_SECURE=False, SESSION_COOKIE_SECURE=False):
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-
-        def sign_in(user: User) -> Any:
-            page = browser.new_context(base_url=live_server.url).new_page()
-            page.set_default_timeout(WAIT)
-            page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.goto("/sign-in")
-            page.get_by_label("Username").fill(user.username)
-            page.get_by_label("Password").fill(PASSWORD)
-            page.get_by_role("button", name="Sign in").click()
-            page.wait_for_url(re.compile(r"^(?!.*sign-in)"))
-            return page
-
-        yield sign_in
-        browser.close()
-    assert [said for said in complaints if not any(part in said for part in provoked)] == []
+pytestmark = MARKS
 
 
 def submit_search(page: Any, case: str, image: Path) -> None:
@@ -87,22 +36,6 @@ def submit_search(page: Any, case: str, image: Path) -> None:
     page.get_by_role("button", name="Upload and look for faces").click()
     page.get_by_role("button", name="Search with this face").click()
     page.get_by_text("for examination").wait_for()
-
-
-def require_accessible(page: Any) -> None:
-    found = Axe().run(page)
-    assert not found.violations_count, found.generate_report()
-
-
-def press_on(page: Any, role: str, name: str) -> None:
-    """Reach it with Tab, as somebody without a pointer does, and press Enter."""
-    wanted = page.get_by_role(role, name=name)
-    wanted.wait_for()
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        if wanted.evaluate("one => one === document.activeElement"):
-            return page.keyboard.press("Enter")
-    raise AssertionError(f"no way to {name} by keyboard")
 
 
 def examine(page: Any, user: User, person: str | None) -> None:
@@ -453,7 +386,7 @@ def test_what_is_drawn_stays_on_its_place_of_the_photograph_and_is_saved(desk):
     assert Finding.objects.get().worksheet == {}
 
     examination = Examination.objects.get()
-    services.save_finding(by=user, examination=examination, position=1, conclusion="3", worksheet=FILLED)
+    find(user, examination, in_order(examination)[0], "3")
     services.exclude_remaining(by=user, examination=examination)
     services.conclude(by=user, examination=examination)
     page.goto(f"/reviews/{examination.pk}")

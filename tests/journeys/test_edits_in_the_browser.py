@@ -14,10 +14,10 @@ from mugsearch.probes.models import Probe
 from mugsearch.vault import services as vault
 from reviews.models import Finding
 from tests import factories
-from tests.journeys.test_browser_journey import desk, pytestmark, require_accessible
+from tests.journeys.browser import MARKS, require_accessible
 from tests.reviews.arrange import finished_search, store_images
 
-__all__ = ["desk", "pytestmark"]  # pytest finds them here
+pytestmark = MARKS
 
 
 def picture() -> Any:

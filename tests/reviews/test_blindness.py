@@ -85,10 +85,11 @@ def first(search: Search) -> Examination:
     """The other examiner, who has concluded already."""
     user = examiner(full_name="Zz-Other Examiner", username="zz-other")
     examination = claim(user, search)
-    find(user, examination, candidate(search, 1), SAME, MARKED_NOTE)
     drawn = {**FILLED, "marks": {"said": "similar", "notes": MARKED_NOTE, "drawn": [MARKED_DRAWING]}}
     position = position_of(examination, candidate(search, 1))
-    services.save_finding(by=user, examination=examination, position=position, worksheet=drawn)
+    services.save_finding(
+        by=user, examination=examination, position=position, conclusion=SAME, notes=MARKED_NOTE, worksheet=drawn
+    )
     services.exclude_remaining(by=user, examination=examination)
     services.conclude(by=user, examination=examination)
     return examination

@@ -69,6 +69,7 @@ class Life(RuleBasedStateMachine):
         if examination is None:
             return
         arguments = {"by": self.people[who], "examination": examination, "conclusion": said, "worksheet": worksheet}
+        arguments["saved_at"] = self._saved(examination).get(candidate.pk)
         position = [other.pk for other in in_order(examination)].index(candidate.pk) + 1
         open_to_me = self._is_open(who, search) and who not in self.revoked
         if not (open_to_me and candidate.pk in self.alive[search.pk]):
@@ -85,7 +86,10 @@ class Life(RuleBasedStateMachine):
     def exclude(self, who: int, which: int) -> None:
         search = self.searches[which]
         if self._is_open(who, search) and who not in self.revoked:
-            services.exclude_remaining(by=self.people[who], examination=self._latest(who, search))
+            examination = self._latest(who, search)
+            places = {candidate.pk: place for place, candidate in enumerate(in_order(examination), start=1)}
+            drafts = {places[pk]: at for pk, at in self._saved(examination).items()}
+            services.exclude_remaining(by=self.people[who], examination=examination, drafts=drafts)
             for candidate in self.alive[search.pk] - set(self.said[search.pk, who]):
                 self.said[search.pk, who][candidate] = -3
 
@@ -180,6 +184,11 @@ class Life(RuleBasedStateMachine):
     def _latest(self, who: int, search: Search) -> Examination | None:
         mine = Examination.objects.filter(search=search, examiner=self.people[who])
         return mine.order_by("claimed_at").last()
+
+    @staticmethod
+    def _saved(examination: Examination) -> dict[Any, Any]:
+        """As a window that has just been loaded knows it."""
+        return dict(examination.findings.values_list("candidate", "saved_at"))
 
     def _is_open(self, who: int, search: Search) -> bool:
         return (search.pk, who) in self.said and (search.pk, who) not in self.locked
