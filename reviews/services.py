@@ -173,9 +173,12 @@ def _expire(pk: UUID) -> bool:
     return True
 
 
-def conclude(*, by: User, examination: Examination) -> None:
+def conclude(*, by: User, examination: Examination, seen: datetime.datetime | None = None) -> None:
     """Lock one's findings for good. When it is the last one needed, a lead is released, the search ends without, or a
     third examiner is asked for.
+
+    `seen`: when the latest finding was saved that the examiner has in front of them; a window that shows less than
+    what would be locked locks nothing.
 
     The caller learns none of it: what another examiner found is nobody's to see here.
     """
@@ -188,6 +191,8 @@ def conclude(*, by: User, examination: Examination) -> None:
             raise WrongState(f"{left} candidate{'s need' if left > 1 else ' needs'} a conclusion first.")
         if lacking := queries.sheet(mine).without_worksheet:
             raise WrongState(f"Fill in the worksheet of candidate {lacking[0]}: a positive conclusion needs it.")
+        if seen and mine.findings.filter(saved_at__gt=seen).exists():
+            raise WrongState("Another window has saved findings that this one doesn't show. Load the page again first.")
         _move(mine, state=Examination.State.CONCLUDED, concluded_at=timezone.now())
         act.note(search=str(mine.search_id), findings=_digest(mine))
         act.note(**_settle(mine.search))

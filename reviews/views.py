@@ -1,7 +1,7 @@
 """The examiner's pages. A page knows a candidate by its position in this examination and by nothing else."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +11,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_aware
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import ExaminerCertificate, Role, User
-from mugsearch.errors import NotAllowed
+from mugsearch.errors import BadInput, NotAllowed
 from mugsearch.probes import calibration, policy
 from mugsearch.probes.editing import meant
 from mugsearch.vault.responses import image
@@ -103,13 +105,27 @@ def conclude(request: HttpRequest, examination_id: UUID) -> HttpResponse:
     """Asks first, unless the comparison screen has asked already."""
     mine = own_examination(request, examination_id)
     if request.method == "POST" and "ask" not in request.POST:
-        services.conclude(by=signed_in(request), examination=mine)
+        services.conclude(by=signed_in(request), examination=mine, seen=_seen(request))
         messages.success(request, "Your examination is concluded. Thank you.")
         return redirect("examination", mine.pk)
     if mine.state != Examination.State.CLAIMED:
         return redirect("examination", mine.pk)
     sheet = queries.sheet(mine)
-    return render(request, "reviews/conclude.html", {"sheet": sheet, "summary": _summary(sheet)})
+    context = {"sheet": sheet, "summary": _summary(sheet), "seen": _latest(_places(sheet))}
+    return render(request, "reviews/conclude.html", context)
+
+
+def _seen(request: HttpRequest) -> datetime | None:
+    try:
+        seen = parse_datetime(request.POST.get("seen", ""))
+    except ValueError as error:
+        raise BadInput("Load the page again: it doesn't say what it shows.") from error
+    return seen if seen and is_aware(seen) else None
+
+
+def _latest(places: list[dict[str, Any]]) -> str:
+    """When the latest was saved. All are written in one form, so the text sorts by time."""
+    return max((place["saved_at"] for place in places), default="")
 
 
 @needs(Role.EXAMINER)
@@ -219,6 +235,7 @@ def _stage(request: HttpRequest, sheet: queries.Sheet) -> dict[str, Any]:
         "lacking": sheet.without_worksheet,
         "save_url": reverse("save_finding", args=[mine.pk]),
         "conclude_url": reverse("conclude", args=[mine.pk]),
+        "seen": _latest(places),
         "locked": False,
         "probe": probe,
         "meant": meant(mine.search),

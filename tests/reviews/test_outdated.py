@@ -1,6 +1,7 @@
 """Two windows of one examiner: the older one overwrites nothing that the newer one saved, and loses nothing either."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from mugsearch.audit.models import Entry
 from reviews import services
 from reviews.models import Examination, Finding
 from tests.factories import examiner
-from tests.reviews.arrange import DIFFERENT, FILLED, SAME, claim, finished_search
+from tests.reviews.arrange import DIFFERENT, FILLED, SAME, candidate, claim, find, finished_search
 
 pytestmark = pytest.mark.django_db
 Page = Callable[[User], Any]
@@ -147,3 +148,21 @@ def test_the_api_says_what_is_stored_and_takes_what_was_read(api: Page, mine: Ex
     drafts = [{"position": 3, "saved_at": left["candidates"][2]["saved_at"]}]
     done = client.post(f"{at}/exclude-remaining", {"drafts": drafts}, format="json").json()
     assert [one["conclusion"] for one in done["candidates"]] == [DIFFERENT, "1", DIFFERENT]
+
+
+def test_a_window_that_shows_less_than_what_would_be_locked_locks_nothing(page):
+    user, search = examiner(), finished_search(2)
+    mine = claim(user, search)
+    services.exclude_remaining(by=user, examination=mine)
+    browser, url = page(user), f"/reviews/{mine.pk}/conclude"
+    seen = re.search(r'name="seen" value="([^"]+)"', browser.get(url).text)[1]
+    assert seen == re.search(r'name="seen" value="([^"]+)"', browser.get(f"/reviews/{mine.pk}").text)[1]
+    find(user, mine, candidate(search, 1), "no_conclusion")  # in another window
+    refused = browser.post(url, {"seen": seen})
+    mine.refresh_from_db()
+    assert (refused.status_code, mine.state) == (409, "claimed")
+    assert browser.post(url, {"seen": "2026-99-99T00:00:00Z"}).status_code == 422
+    seen = re.search(r'name="seen" value="([^"]+)"', browser.get(url).text)[1]
+    assert browser.post(url, {"seen": seen}).status_code == 302
+    mine.refresh_from_db()
+    assert mine.state == "concluded"

@@ -108,6 +108,8 @@ def test_what_is_told_when_all_have_concluded_is_the_same_too(trial, casework, p
         rows = re.findall(
             r"<tr>.*?</tr>", re.sub(r"Candidate \d+|/candidates/\d+|<th scope=\"row\".*?</th>", "#", text), re.DOTALL
         )
+        # A position of one's own order may have a digit more.
+        text = re.sub(r"Content-Length: \d+", "", text)
         texts.append((sorted(rows), re.sub(r"<tbody>.*</tbody>", "", text, flags=re.DOTALL)))
     assert texts[0] == texts[1]
     shown = [api(anna).get(f"/api/v1/examinations/{mine.pk}").json() for mine in (tried, worked)]

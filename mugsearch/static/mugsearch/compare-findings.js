@@ -299,6 +299,8 @@
     while (unsaved() && Date.now() < until) await new Promise((done) => setTimeout(done, 50));
     question("conclude").close();
     if (unsaved() || items.some((item) => item.refused)) return say("Not concluded: not everything is saved yet.");
+    // All are written in one form, so the text sorts by time. What is newer than this is not shown here.
+    concludeForm.elements.seen.value = items.map((item) => item.saved.saved_at ?? "").sort().at(-1);
     concludeForm.dataset.sure = "yes";
     concludeForm.requestSubmit();
   });
