@@ -341,14 +341,22 @@ class Release(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+class ConcludeSerializer(serializers.Serializer[Any]):
+    seen = serializers.DateTimeField(
+        required=False, help_text="The latest `saved_at` you know of: 409 when something was saved after it."
+    )
+
+
 class Conclude(APIView):
     permission_classes = EXAMINER
 
-    @extend_schema(request=None, responses=SheetSerializer)
+    @extend_schema(request=ConcludeSerializer, responses=SheetSerializer)
     def post(self, request: Request, pk: UUID) -> Response:
         """Lock your findings for good; 409 while a candidate has none."""
         mine = own_examination(request, pk)
-        services.conclude(by=signed_in(request), examination=mine)
+        body = ConcludeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        services.conclude(by=signed_in(request), examination=mine, seen=body.validated_data.get("seen"))
         return _sheet(request, mine)
 
 

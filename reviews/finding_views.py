@@ -80,22 +80,25 @@ def _both(mine: Examination, request: HttpRequest, stored: dict[str, Any], error
     """What reviews/outdated.html shows: what was sent beside what is stored, and what sends it again over that."""
     form = FindingForm(request.POST)
     form.is_valid()
-    sent, sheet = form.cleaned_data, form.worksheet()
+    sent, sheet = form.cleaned_data, worksheet.cleaned(form.worksheet())
     rows = [("Conclusion", Finding.label_of(sent["conclusion"]), error.stored.label)]
     rows += [("Notes", sent["notes"], error.stored.notes)]
-    rows += [
-        (label, _of_component(sheet.get(name, {})), _of_component(error.stored.worksheet.get(name, {})))
-        for name, label in worksheet.COMPONENTS.items()
-    ]
+    differing = [row for row in rows if row[1] != row[2]]
+    for name, label in worksheet.COMPONENTS.items():
+        here, stored_here = sheet.get(name, {}), error.stored.worksheet.get(name, {})
+        if here != stored_here:  # two drawings of as many marks read the same
+            differing.append((label, _of_component(here), _of_component(stored_here)))
     again = {name: request.POST[name] for name in form.fields if name in request.POST}
     return {
         "examination": mine,
         "position": error.position,
         "saved_at": error.stored.saved_at,
-        "rows": [row for row in rows if row[1] != row[2]],
+        "rows": differing,
         "again": {**again, "saved_at": stored["saved_at"]},
     }
 
 
-def _of_component(told: dict[str, str]) -> str:
-    return ". ".join(part for part in (worksheet.SAID.get(told.get("said", ""), ""), told.get("notes", "")) if part)
+def _of_component(told: dict[str, Any]) -> str:
+    drawn = len(told.get("drawn", []))
+    parts = (worksheet.SAID.get(told.get("said", ""), ""), told.get("notes", ""), f"{drawn} drawn" if drawn else "")
+    return ". ".join(part for part in parts if part)

@@ -115,9 +115,9 @@ def of_trial(trial: Trial) -> list[Tried]:
 
 
 def tried_between(trials: QuerySet[Trial], start: datetime.datetime, end: datetime.datetime) -> list[Tried]:
-    """What was concluded of these trials in a time."""
+    """What was concluded in a time of those of these trials that are over for everybody."""
     concluded = Examination.objects.concluded().filter(concluded_at__gte=start, concluded_at__lt=end)
-    return _tried(concluded.filter(search__trial__in=trials))
+    return _tried(concluded.filter(search__trial__in=trials.exclude(pk__in=_under_way())))
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,15 @@ from mugsearch.probes.models import Candidate, Case, PriorityChange, Probe, Sear
 from mugsearch.probes.tasks import have_views_prepared
 from mugsearch.trials import vectors
 from mugsearch.trials.lists import Composed, Held, closest_other, compose
-from mugsearch.trials.models import Subject, Trial, TrialPhoto
+from mugsearch.trials.models import CASE_NUMBERS, Subject, Trial, TrialPhoto
 from mugsearch.trials.services import require_preparer
+from mugsearch.validators import require_text
 from mugsearch.vault import services as vault
 from reviews import trial_results
 from reviews.models import Examination
 
-# Nobody is on these cases, so nobody sees them.
-CASES = {Case.Priority.NORMAL: "Known-answer trials", Case.Priority.URGENT: "Known-answer trials, as urgent cases"}
+# Nobody is on these cases, so nobody sees them. No investigator can open one of such a number.
+CASES = dict(zip((Case.Priority.NORMAL, Case.Priority.URGENT), CASE_NUMBERS, strict=True))
 MOST_AT_ONCE = 100  # trials
 MOST_PAIRS = 20
 MOST_DAYS = 90
@@ -52,7 +53,7 @@ def prepare(*, by: User, counts: Mapping[str, int], pairs: int = 1, days: int = 
         agency = cases[Case.Priority.NORMAL].agency
         material = vectors.usable(agency, encoder)
         chosen = _choose(by, counts, material, rules.list_size, chance)
-        due = _due(len(chosen) * pairs, days, chance)
+        due = _due(by, len(chosen) * pairs, days, chance)
         trials, searches = [], []
         for kind, probe, composed in chosen:
             trial = Trial.objects.create(
@@ -91,6 +92,7 @@ def withdraw(*, by: User, subject: Subject) -> None:
         require_preparer(by)
         if not Subject.objects.visible_to(by).filter(pk=subject.pk).exists():
             raise NotAllowed("This subject is another agency's.")
+        _cases(by)
         locked = Subject.objects.select_for_update().get(pk=subject.pk)
         if locked.withdrawn_at:
             raise WrongState("These photographs were withdrawn already.")
@@ -122,8 +124,8 @@ def take_out(*, by: User, examiner: User, reason: str) -> None:
     with audit.act("examiner.taken-out", by=by, obj=examiner) as act:
         require_preparer(by)
         reason = reason.strip()
-        if not reason or len(reason) > REASON_LIMIT or "\x00" in reason:
-            raise BadInput(f"Say why, in up to {REASON_LIMIT} characters: {examiner.full_name} reads it.")
+        refusal = f"Say why, in up to {REASON_LIMIT} characters: {examiner.full_name} reads it."
+        require_text(reason, least=1, most=REASON_LIMIT, refusal=refusal)
         if examiner.agency_id != by.agency_id:
             raise NotAllowed("This examiner is another agency's.")
         User.objects.select_for_update(no_key=True).get(pk=examiner.pk)  # two clicks wait for each other
@@ -151,10 +153,16 @@ def _check(counts: Mapping[str, int], pairs: int, days: int) -> None:
 
 
 def _cases(by: User) -> dict[Case.Priority, Case]:
-    """One of each priority: if all trials were normal, an urgent search would be known to be casework."""
+    """One of each priority: if all trials were normal, an urgent search would be known to be casework.
+
+    Locked: whoever prepares trials or withdraws photographs waits for each other.
+    """
     cases = {}
     for priority, number in CASES.items():
-        case, opened = Case.objects.get_or_create(agency=by.agency, number=number, defaults={"opened_by": by})
+        locked = Case.objects.select_for_update(no_key=True)
+        case, opened = locked.get_or_create(agency=by.agency, number=number, defaults={"opened_by": by})
+        if case.members.exists():  # opened before the number was kept for trials
+            raise WrongState(f"Investigators work on a case with the number “{number}”, so no trials can be under it.")
         if opened and priority != Case.Priority.NORMAL:
             PriorityChange.objects.create(case=case, priority=priority, reason="As casework has it.", by=by)
             Case.objects.filter(pk=case.pk).update(priority=priority)
@@ -211,20 +219,33 @@ def _choose(by: User, counts: Mapping[str, int], material: list[Held], size: int
     return chosen
 
 
-def _due(number: int, days: int, chance: SystemRandom) -> list[datetime.datetime]:
-    """When trials are due: on days by chance, at times of day at which casework was finished."""
+def _due(by: User, number: int, days: int, chance: SystemRandom) -> list[datetime.datetime]:
+    """When trials are due: on weekdays and at times of day at which casework of the agency was finished.
+
+    None is due now, as all would be whose time has passed today; but for 0 days, when all are. To the microsecond none
+    has the time of a search of casework, nor is one without any.
+    """
     now = timezone.now()
     if not days:
         return [now] * number
-    lately = Search.objects.finished().casework().order_by("-finished_at").values_list("finished_at", flat=True)
-    times = [timezone.localtime(at).time() for at in lately[:LATELY] if at]
+    finished = Search.objects.finished().casework().filter(probe__case__agency=by.agency_id)
+    lately = finished.order_by("-finished_at").values_list("finished_at", flat=True)[:LATELY]
+    past = [timezone.localtime(at) for at in lately if at]
+    weekdays = {at.weekday() for at in past}
+    today, *later = [timezone.localdate() + datetime.timedelta(days=day) for day in range(days + 1)]
+    later = [day for day in later if not weekdays or day.weekday() in weekdays] or later
+    any_day = [today, *later] if not weekdays or today.weekday() in weekdays else later
     due = []
     for _ in range(number):
-        first, last = WORKING_DAY
-        by_default = datetime.time(chance.randrange(first, last), chance.randrange(60), chance.randrange(60))
-        day = timezone.localdate() + datetime.timedelta(days=chance.randrange(days + 1))
-        at = datetime.datetime.combine(day, chance.choice(times) if times else by_default)
-        due.append(max(now, timezone.make_aware(at)))
+        hour, minute = chance.randrange(*WORKING_DAY), chance.randrange(60)
+        if past:
+            like = chance.choice(past)
+            hour, minute = like.hour, like.minute
+        time = datetime.time(hour, minute, chance.randrange(60), chance.randrange(1, 10**6))
+        at = timezone.make_aware(datetime.datetime.combine(chance.choice(any_day), time))
+        if at <= now:
+            at = timezone.make_aware(datetime.datetime.combine(chance.choice(later), time))
+        due.append(at)
     return due
 
 

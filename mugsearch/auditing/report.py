@@ -102,7 +102,7 @@ def of(agency: Agency, year: int) -> Report:
     by_offence, over = _by_offence(searches)
     leads = Lead.objects.filter(search__probe__case__agency=agency, released_at__gte=start, released_at__lt=end)
     by_outcome = _by_outcome(leads)
-    closed = tried_between(Trial.objects.filter(agency=agency, closed_at__isnull=False), start, end)
+    closed = tried_between(Trial.objects.filter(agency=agency), start, end)
     answers = [one.answer for one in closed]
     return Report(
         agency=agency,

@@ -101,7 +101,7 @@ def has_drifted(size: int, measured: int) -> bool:
 
 def _differences(search: Search, measured: Calibration) -> list[str]:
     """How the search differed from those that were measured, in words."""
-    size, told = search.gallery_size or 0, []
+    size, told = _compared(search, measured), []
     if has_drifted(size, measured.gallery_size):
         more, expect = ("more", "higher") if size > measured.gallery_size else ("fewer", "lower")
         told.append(
@@ -111,6 +111,17 @@ def _differences(search: Search, measured: Calibration) -> list[str]:
     if search.filters:
         told.append("This search was narrowed; the measurement compared with the whole gallery.")
     return told
+
+
+def _compared(search: Search, measured: Calibration) -> int:
+    """With how many photographs. Of a trial, which had no gallery: as many as casework had then, or it would tell."""
+    if search.trial_id is None:
+        return search.gallery_size or 0
+    casework = (
+        Search.objects.finished().casework().filter(encoder=search.encoder_id, finished_at__lte=search.finished_at)
+    )
+    latest = casework.order_by("-finished_at").values_list("gallery_size", flat=True).first()
+    return latest or measured.gallery_size
 
 
 def percent(share: float) -> str:

@@ -18,6 +18,7 @@ from mugsearch.gallery.models import Encoder
 from mugsearch.probes import policy, tasks
 from mugsearch.probes.filters import Filters
 from mugsearch.probes.models import Case, PriorityChange, Probe, ProbeEdit, Repeat, Search
+from mugsearch.trials.models import CASE_NUMBERS
 from mugsearch.validators import require_text
 from mugsearch.vault import services as vault
 
@@ -231,6 +232,8 @@ def _check(purpose: Purpose) -> None:
     rules = policy.current()
     if not purpose.case_number.strip():
         raise BadInput("A case number is needed.")
+    if purpose.case_number.strip() in CASE_NUMBERS:
+        raise BadInput("This case number is kept for trials.")
     if purpose.source in rules.refused_sources:
         raise BadInput(f"{rules.refused_sources[purpose.source]}: such an image can't be searched with.")
     for code, allowed, what in (

@@ -14,6 +14,9 @@ from django.utils import timezone
 from mugsearch.accounts.models import Agency, Role, User
 from mugsearch.gallery.models import Encoder
 
+# Of the cases that trials are under, for normal and for urgent ones.
+CASE_NUMBERS = ("Known-answer trials", "Known-answer trials, as urgent cases")
+
 M = TypeVar("M", bound=models.Model)
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from uuid import uuid4
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from mugsearch.accounts.models import Role, User
 from mugsearch.accounts.services import require
@@ -85,7 +85,10 @@ def _add_photo(subject: Subject, decoded: images.Decoded) -> TrialPhoto:
     photo = TrialPhoto(
         id=uuid4(), subject=subject, sha256=decoded.sha256, format=decoded.format, width=width, height=height
     )
-    photo.save(force_insert=True)
+    try:
+        photo.save(force_insert=True)
+    except IntegrityError as error:  # somebody adds the same file at the same moment
+        raise BadInput("One of these photographs belongs to another subject.") from error
     vault.create_key(photo.pk)
     vault.store_file(photo.pk, photo.pk, images.encode_png(decoded.pixels))
     return photo

@@ -1,5 +1,6 @@
 """Vectors of trial photographs: sealed under the photo's own data key, bound to their encoder."""
 
+from contextlib import suppress
 from uuid import UUID
 
 import numpy as np
@@ -20,10 +21,11 @@ def sealed(photo: UUID, encoder: Encoder, vector: NDArray[np.float32]) -> bytes:
 def usable(agency: Agency, encoder: Encoder) -> list[Held]:
     """Every photograph a trial of this agency can use today."""
     ready = TrialPhoto.objects.filter(subject__agency=agency, state=TrialPhoto.State.READY, encoder=encoder)
-    return [
-        Held(photo.pk, photo.subject_id, np.frombuffer(_opened(photo, encoder), "<f4"))
-        for photo in ready.only("subject", "sealed_vector").order_by("pk")
-    ]
+    held = []
+    for photo in ready.only("subject", "sealed_vector").order_by("pk"):
+        with suppress(vault.KeyDestroyed):  # a withdrawal that was killed on its way; it can be asked for again
+            held.append(Held(photo.pk, photo.subject_id, np.frombuffer(_opened(photo, encoder), "<f4")))
+    return held
 
 
 def _opened(photo: TrialPhoto, encoder: Encoder) -> bytes:

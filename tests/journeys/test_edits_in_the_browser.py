@@ -85,7 +85,7 @@ def test_an_edit_is_marked_while_it_is_shown_and_the_original_is_back_for_every_
     assert "edits/1.jpg" in shown.get_attribute("src")
     require_accessible(page)
     page.keyboard.press("o")
-    page.get_by_text("brightness +40 % (edit 2)").wait_for()
+    page.get_by_text("brightness +40 % (edit 2)", exact=True).wait_for()
     page.keyboard.press("o")
     assert original()
 

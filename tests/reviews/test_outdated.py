@@ -166,3 +166,23 @@ def test_a_window_that_shows_less_than_what_would_be_locked_locks_nothing(page):
     assert browser.post(url, {"seen": seen}).status_code == 302
     mine.refresh_from_db()
     assert mine.state == "concluded"
+
+
+def test_over_rest_what_was_seen_may_be_said_and_less_than_what_would_be_locked_locks_nothing(api):
+    user, search = examiner(), finished_search(2)
+    mine = claim(user, search)
+    services.exclude_remaining(by=user, examination=mine)
+    seen = max(mine.findings.values_list("saved_at", flat=True))
+    find(user, mine, candidate(search, 1), "no_conclusion")
+    url = f"/api/v1/examinations/{mine.pk}/conclude"
+    assert api(user).post(url, {"seen": seen.isoformat()}, format="json").status_code == 409
+    assert api(user).post(url, {"seen": "yesterday"}, format="json").status_code == 400
+    assert api(user).post(url).status_code == 200
+
+
+def test_without_script_a_difference_in_drawings_alone_is_shown(page, mine):
+    save(mine, conclusion="-2", notes="x", worksheet={"eyes": {"drawn": [{"probe": [0.1, 0.1]}]}})
+    shown = sent(page, mine, notes="x", eyes_drawn=json.dumps([{"probe": [0.9, 0.9]}]))
+    assert shown.status_code == 409
+    assert "Eyes</th>" in shown.text
+    assert "1 drawn" in shown.text

@@ -13,7 +13,7 @@ from mugsearch.trials.models import Trial, TrialPhoto
 from mugsearch.vault import services as vault
 from reviews import pictures, services
 from reviews.models import Examination
-from tests.factories import CandidateFactory, PhotoFactory, SearchFactory, examiner
+from tests.factories import CandidateFactory, PhotoFactory, SearchFactory, examiner, measured
 from tests.reviews.arrange import SAME, candidate, find
 from tests.reviews.test_blindness import everything, without_chance
 from tests.trials.arrange import material, prepare, search_of, supervisor
@@ -54,6 +54,7 @@ def casework(trial: Trial) -> Any:
         probe__width=like.probe.width,
         probe__height=like.probe.height,
         finished_at=like.finished_at,
+        gallery_size=5000,
     )
     all_alike(search.probe_id)
     for one in like.candidates.select_related("trial_photo"):
@@ -92,6 +93,7 @@ def test_every_answer_to_an_examiner_is_the_same_for_a_trial_and_for_casework(tr
 
 
 def test_what_is_told_when_all_have_concluded_is_the_same_too(trial, casework, page, api):
+    measured(encoder=encoding.active(), gallery_size=10_000)  # its caveat says how many were compared
     anna, ben = examiner(), examiner()
     rank = trial.mate_rank
     for person in (anna, ben):

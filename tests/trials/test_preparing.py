@@ -1,24 +1,35 @@
 """Known-answer trials: what they are made of, how they enter the queue, that they stay apart from casework."""
 
 import datetime
+import threading
+from typing import Any
 
 import pytest
 import time_machine
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from mugsearch.accounts.models import User
 from mugsearch.errors import BadInput, NotAllowed, WrongState
 from mugsearch.gallery import encoding
 from mugsearch.gallery.models import Photo, Template
 from mugsearch.probes.models import Candidate, Case, Search
-from mugsearch.probes.services import change_priority
+from mugsearch.probes.services import Purpose, change_priority, submit
 from mugsearch.trials import services, working
 from mugsearch.trials.models import Subject, Trial, TrialPhoto
 from mugsearch.vault import services as vault
 from reviews import queries, trials
 from reviews import services as reviews
 from reviews.models import Adjudication, Lead
-from tests.factories import CandidateFactory, CaseFactory, PhotoFactory, SearchFactory, UserFactory, examiner
+from tests.factories import (
+    CandidateFactory,
+    CaseFactory,
+    PhotoFactory,
+    SearchFactory,
+    UserFactory,
+    examiner,
+    investigator,
+)
 from tests.fakes import synthetic_photo
 from tests.reviews.arrange import finished_search
 from tests.trials.arrange import add, examine, look_at_all, material, prepare, search_of, supervisor
@@ -167,10 +178,21 @@ def test_trials_are_due_at_times_of_day_at_which_casework_is_finished():
     at = timezone.now().replace(hour=3, minute=33, second=3)
     SearchFactory(finished_at=at, encoder=encoding.active())
     trials.prepare(by=mona, counts={"non_mated": 10}, days=14)
-    later = Search.objects.filter(trial__isnull=False, finished_at__gt=timezone.now())
-    assert {timezone.localtime(one).time() for one in later.values_list("finished_at", flat=True)} <= {
-        timezone.localtime(at).time()
-    }
+    due = [timezone.localtime(one) for one in Search.objects.exclude(trial=None).values_list("finished_at", flat=True)]
+    like = timezone.localtime(at)
+    assert {(one.weekday(), one.hour, one.minute) for one in due} == {(like.weekday(), like.hour, like.minute)}
+
+
+def test_no_trial_is_due_at_once_and_none_has_a_time_without_a_fraction():
+    """A queue that grows by several at once would tell; so would a full second."""
+    mona = supervisor()
+    material(mona)
+    with time_machine.travel(datetime.datetime(2026, 11, 25, 21, 30, tzinfo=datetime.UTC), tick=True):
+        trials.prepare(by=mona, counts={"non_mated": 40}, days=1)
+        due = list(Search.objects.values_list("finished_at", flat=True))
+        assert all(at > timezone.now() for at in due)
+    assert all(at.microsecond for at in due)
+    assert len(set(due)) == 40
 
 
 def test_a_closed_trial_is_offered_to_nobody_any_more():
@@ -354,3 +376,48 @@ def test_the_nightly_sweep_leaves_trial_photographs_and_their_keys_alone():
             os.utime(path, (0, 0))
     assert orphans.sweep() == 0
     assert all(vault.has_key(photo.pk) and vault.has_file(photo.pk) for photo in TrialPhoto.objects.all())
+
+
+def test_no_case_of_casework_can_have_the_number_of_the_trials():
+    """Its investigator would see the trials, and who is examined by them."""
+    by, mona = investigator(), supervisor()
+    material(mona)
+    for number in trials.CASES.values():
+        purpose = Purpose(f" {number} ", "robbery", "warrant", "cctv-still", "Camera", attested=True)
+        with pytest.raises(BadInput, match="kept for trials"):
+            submit(by=by, purpose=purpose, image=synthetic_photo(1))
+    CaseFactory(number=trials.CASES["normal"], members=[by])  # from before
+    with pytest.raises(WrongState, match="Investigators work on"):
+        prepare(mona, Trial.Kind.MATED)
+
+
+def test_two_who_prepare_at_once_never_search_with_one_photograph_in_two_open_trials():
+    """And who withdraws a subject meanwhile waits, or is told of the open trial."""
+    mona, sam = supervisor(), supervisor()
+    subjects = material(mona, 21)
+    said: list[str] = []
+
+    def do(act: Any, *arguments: Any) -> None:
+        try:
+            act(*arguments)
+        except (BadInput, WrongState) as error:
+            said.append(error.message)
+        finally:
+            connection.close()
+
+    acts = [(prepare, by, Trial.Kind.NON_MATED) for by in (mona, sam) for _ in range(4)]
+    acts += [(withdraw, sam, subject) for subject in subjects[:2]]
+    threads = [threading.Thread(target=do, args=act) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    probes = list(Trial.objects.values_list("photo", flat=True))
+    assert len(probes) == len(set(probes))
+    gone = set(TrialPhoto.objects.filter(state="erased").values_list("pk", flat=True))
+    assert not gone & set(probes)
+    assert not Candidate.objects.filter(trial_photo__in=gone).exists()
+
+
+def withdraw(by: User, subject: Subject) -> None:
+    trials.withdraw(by=by, subject=subject)
