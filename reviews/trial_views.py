@@ -94,10 +94,12 @@ def trial_material(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, f"The photographs of {subject.code} are taken in.")
             return redirect("trial_material")
-    page = Paginator(Subject.objects.visible_to(by).prefetch_related("photos"), PER_PAGE)
+    found = Subject.objects.visible_to(by).prefetch_related("photos")
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    audit.record("trial-subject.listed", by=by, shown=[str(subject.pk) for subject in page])
     context = {
         "form": form,
-        "page": page.get_page(request.GET.get("page")),
+        "page": page,
         "material": trial_results.material_of(by),
         "list_size": policy.current().list_size,
     }

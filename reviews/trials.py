@@ -12,7 +12,7 @@ from uuid import uuid4
 from django.db.models import Count
 from django.utils import timezone
 
-from mugsearch.accounts.models import User
+from mugsearch.accounts.models import Agency, User
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, NotAllowed, WrongState
 from mugsearch.gallery.models import Encoder
@@ -49,6 +49,7 @@ def prepare(*, by: User, counts: Mapping[str, int], pairs: int = 1, days: int = 
         rules = policy.current()
         encoder = _encoder()
         chance = SystemRandom()
+        _one_at_a_time(by)
         cases, urgent = _cases(by), _share_of_urgent(by)
         agency = cases[Case.Priority.NORMAL].agency
         material = vectors.usable(agency, encoder)
@@ -92,7 +93,7 @@ def withdraw(*, by: User, subject: Subject) -> None:
         require_preparer(by)
         if not Subject.objects.visible_to(by).filter(pk=subject.pk).exists():
             raise NotAllowed("This subject is another agency's.")
-        _cases(by)
+        _one_at_a_time(by)
         locked = Subject.objects.select_for_update().get(pk=subject.pk)
         if locked.withdrawn_at:
             raise WrongState("These photographs were withdrawn already.")
@@ -152,15 +153,16 @@ def _check(counts: Mapping[str, int], pairs: int, days: int) -> None:
         raise BadInput(f"Trials are spread over up to {MOST_DAYS} days.")
 
 
-def _cases(by: User) -> dict[Case.Priority, Case]:
-    """One of each priority: if all trials were normal, an urgent search would be known to be casework.
+def _one_at_a_time(by: User) -> None:
+    """Whoever prepares trials of this agency or withdraws photographs waits for each other."""
+    Agency.objects.select_for_update(no_key=True).get(users=by)
 
-    Locked: whoever prepares trials or withdraws photographs waits for each other.
-    """
+
+def _cases(by: User) -> dict[Case.Priority, Case]:
+    """One of each priority: if all trials were normal, an urgent search would be known to be casework."""
     cases = {}
     for priority, number in CASES.items():
-        locked = Case.objects.select_for_update(no_key=True)
-        case, opened = locked.get_or_create(agency=by.agency, number=number, defaults={"opened_by": by})
+        case, opened = Case.objects.get_or_create(agency=by.agency, number=number, defaults={"opened_by": by})
         if case.members.exists():  # opened before the number was kept for trials
             raise WrongState(f"Investigators work on a case with the number “{number}”, so no trials can be under it.")
         if opened and priority != Case.Priority.NORMAL:

@@ -389,6 +389,9 @@ def test_no_case_of_casework_can_have_the_number_of_the_trials():
     CaseFactory(number=trials.CASES["normal"], members=[by])  # from before
     with pytest.raises(WrongState, match="Investigators work on"):
         prepare(mona, Trial.Kind.MATED)
+    subject = Subject.objects.first()
+    trials.withdraw(by=mona, subject=subject)  # consent can be taken back all the same
+    assert subject.withdrawn_at
 
 
 def test_two_who_prepare_at_once_never_search_with_one_photograph_in_two_open_trials():

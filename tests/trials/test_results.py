@@ -314,8 +314,15 @@ def test_what_is_shown_to_whom_is_on_record(page):
     page(mona).get(reverse("trial", args=[trial.pk]))
     page(mona).get(reverse("trial_examiner", args=[anna.pk]))
     page(mona).get(reverse("trial_photo", args=[trial.photo_id]))
+    page(mona).get(reverse("trial_material"))
     acts = list(Entry.objects.filter(actor=mona.pk).values_list("act", flat=True))
-    assert {"trial.prepared", "trial.viewed", "trial.results-viewed", "trial.photo-viewed"} <= set(acts)
+    assert {
+        "trial.prepared",
+        "trial.viewed",
+        "trial.results-viewed",
+        "trial.photo-viewed",
+        "trial-subject.listed",
+    } <= set(acts)
 
 
 def test_many_results_are_read_in_a_handful_of_queries(django_assert_max_num_queries):
