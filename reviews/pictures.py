@@ -124,8 +124,7 @@ def of_trial(*, by: User, photo: TrialPhoto, thumb: bool) -> bytes:
         require_preparer(by)
         if photo.state == TrialPhoto.State.ERASED:
             raise Http404
-        box = photo.face["box"] if photo.face and thumb else None
-        return _made_once(photo.pk, photo.pk, thumb, _drawing(box, thumb=thumb), keep=False)
+        return _trial_photo(photo, thumb=thumb)
 
 
 def _under(examination: Examination) -> dict[str, Any]:
@@ -155,8 +154,12 @@ def _candidate(candidate: Candidate, *, thumb: bool, keep: bool = False) -> byte
     """As an examiner sees one. Of a trial in the same way: nothing about the picture tells that it is one."""
     if (tried := candidate.trial_photo) is None:
         return _photo(candidate.photo, thumb=thumb, alone=True, keep=keep)
-    box = tried.face["box"] if tried.face and thumb else None
-    return _made_once(tried.pk, tried.pk, thumb, _drawing(box, thumb=thumb), keep=keep)
+    return _trial_photo(tried, thumb=thumb, keep=keep)
+
+
+def _trial_photo(photo: TrialPhoto, *, thumb: bool, keep: bool = False) -> bytes:
+    box = photo.face["box"] if photo.face and thumb else None
+    return _made_once(photo.pk, photo.pk, thumb, _drawing(box, thumb=thumb), keep=keep)
 
 
 def _edit(edit: ProbeEdit, *, keep: bool = False) -> bytes:

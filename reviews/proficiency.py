@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from math import sqrt
 from uuid import UUID
 
-Z = 1.959964  # of a two-sided interval of 95 %
+from mugsearch.probes.intervals import wilson
 
 
 @dataclass(frozen=True)
@@ -47,12 +46,7 @@ class Rate:
         return self._interval()[1]
 
     def _interval(self) -> tuple[float, float]:
-        if not self.tried:
-            return 0.0, 1.0
-        share, tried = self.errors / self.tried, self.tried
-        centre = (share + Z * Z / (2 * tried)) / (1 + Z * Z / tried)
-        half = Z / (1 + Z * Z / tried) * sqrt(share * (1 - share) / tried + Z * Z / (4 * tried * tried))
-        return max(0.0, centre - half), min(1.0, centre + half)
+        return wilson(self.errors, self.tried) if self.tried else (0.0, 1.0)
 
 
 def misses(answers: Collection[Answer]) -> Rate:

@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
-from mugsearch.accounts.models import Role, User
+from mugsearch.accounts.models import ExaminerCertificate, Role, User
 from mugsearch.probes import policy
 from mugsearch.probes.models import Candidate
 from mugsearch.trials.models import Subject, Trial, TrialPhoto
@@ -151,34 +151,23 @@ class Progress:
 
 
 def progress_of(trials: Collection[Trial]) -> list[Progress]:
-    counts = (
-        Trial.objects.filter(pk__in=[trial.pk for trial in trials])
-        .order_by()
-        .annotate(
-            queued=Count("searches", distinct=True),
-            thirds=Count("searches__adjudication", distinct=True),
-            done=Count(
-                "searches__examinations",
-                filter=Q(searches__examinations__state=Examination.State.CONCLUDED),
-                distinct=True,
-            ),
-        )
-    )
-    by_trial = {row.pk: row for row in counts}
-    due: dict[UUID, datetime.datetime] = {}
+    counted = Trial.objects.filter(pk__in=[trial.pk for trial in trials]).order_by()
+    counts = counted.annotate(
+        queued=Count("searches", distinct=True),
+        thirds=Count("searches__adjudication", distinct=True),
+        done=Count(
+            "searches__examinations",
+            filter=Q(searches__examinations__state=Examination.State.CONCLUDED),
+            distinct=True,
+        ),
+        due=Max("searches__finished_at"),
+    ).in_bulk()
+    found = []
     for trial in trials:
-        for search in trial.searches.all():
-            if search.finished_at:
-                due[trial.pk] = max(due.get(trial.pk, search.finished_at), search.finished_at)
-    return [
-        Progress(
-            trial,
-            by_trial[trial.pk].done,
-            2 * by_trial[trial.pk].queued + by_trial[trial.pk].thirds,
-            due.get(trial.pk) if due.get(trial.pk, timezone.now()) > timezone.now() else None,
-        )
-        for trial in trials
-    ]
+        count = counts[trial.pk]
+        comes = count.due if count.due and count.due > timezone.now() else None
+        found.append(Progress(trial, count.done, 2 * count.queued + count.thirds, comes))
+    return found
 
 
 @dataclass(frozen=True)
@@ -246,7 +235,7 @@ def _records(examiners: Iterable[User], tried: list[Tried]) -> list[Record]:
     rules = policy.current()
     examiners = list(examiners)
     fit = set(User.objects.fit_to_examine().filter(pk__in=[one.pk for one in examiners]).values_list("pk", flat=True))
-    by_search: dict[UUID, list[Tried]] = {}
+    since, by_search = _taken_out(examiners), dict[UUID, list[Tried]]()
     for one in tried:
         by_search.setdefault(one.examination.search_id, []).append(one)
     records = []
@@ -260,14 +249,14 @@ def _records(examiners: Iterable[User], tried: list[Tried]) -> list[Record]:
         partners = [Partner(person, len(both), proficiency.agreement(both)) for person, both in pairs.items()]
         partners.sort(key=lambda partner: partner.examiner.full_name)
         overall = proficiency.agreement([pair for both in pairs.values() for pair in both])
-        since = _taken_out_at(examiner)
-        records.append(Record(examiner, mine, since, partners, overall, examiner.pk in fit, rules))
+        records.append(Record(examiner, mine, since.get(examiner.pk), partners, overall, examiner.pk in fit, rules))
     return records
 
 
-def _taken_out_at(examiner: User) -> datetime.datetime | None:
-    revoked = examiner.certificates.exclude(revoked_reason="").order_by("-revoked_at").first()
-    return revoked.revoked_at if revoked else None
+def _taken_out(examiners: list[User]) -> dict[UUID, datetime.datetime]:
+    """When each of those who ever were was last taken out of the queue."""
+    revoked = ExaminerCertificate.objects.filter(examiner__in=examiners).exclude(revoked_reason="")
+    return dict(revoked.order_by().values_list("examiner").annotate(Max("revoked_at")))
 
 
 def _concluded(one: Tried) -> datetime.datetime:

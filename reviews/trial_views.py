@@ -42,7 +42,7 @@ def all_trials(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, f"{len(made)} trial{'s' if len(made) > 1 else ''} prepared.")
             return redirect("trials")
-    found = Trial.objects.visible_to(by).prefetch_related("searches").select_related("prepared_by")
+    found = Trial.objects.visible_to(by).select_related("prepared_by")
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     audit.record("trial.listed", by=by, shown=[str(trial.pk) for trial in page])
     context = {

@@ -111,7 +111,7 @@ def conclude(request: HttpRequest, examination_id: UUID) -> HttpResponse:
     if mine.state != Examination.State.CLAIMED:
         return redirect("examination", mine.pk)
     sheet = queries.sheet(mine)
-    context = {"sheet": sheet, "summary": _summary(sheet), "seen": _latest(_places(sheet))}
+    context = {"sheet": sheet, "summary": _summary(sheet), "seen": _latest(sheet)}
     return render(request, "reviews/conclude.html", context)
 
 
@@ -123,9 +123,10 @@ def _seen(request: HttpRequest) -> datetime | None:
     return seen if seen and is_aware(seen) else None
 
 
-def _latest(places: list[dict[str, Any]]) -> str:
-    """When the latest was saved. All are written in one form, so the text sorts by time."""
-    return max((place["saved_at"] for place in places), default="")
+def _latest(sheet: queries.Sheet) -> str:
+    """When the latest finding was saved."""
+    latest = max((place.saved_at for place in sheet.places if place.saved_at), default=None)
+    return latest.isoformat() if latest else ""
 
 
 @needs(Role.EXAMINER)
@@ -235,7 +236,7 @@ def _stage(request: HttpRequest, sheet: queries.Sheet) -> dict[str, Any]:
         "lacking": sheet.without_worksheet,
         "save_url": reverse("save_finding", args=[mine.pk]),
         "conclude_url": reverse("conclude", args=[mine.pk]),
-        "seen": _latest(places),
+        "seen": _latest(sheet),
         "locked": False,
         "probe": probe,
         "meant": meant(mine.search),

@@ -8,8 +8,8 @@ It is shown beside a score, so only where a score may be shown: nobody learns it
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
+from mugsearch.probes.intervals import wilson
 from mugsearch.probes.models import Calibration, Search
 
 DECIMALS = 4  # of the scores that are kept
@@ -21,8 +21,6 @@ LIKE_BOOKINGS = (
 )
 PERCENT = "\N{NO-BREAK SPACE}%"
 SURE = f"95{PERCENT}"
-
-_Z = 1.959964  # of the normal distribution, two-sided 95 %
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,7 @@ def fpir(scores: Sequence[float], threshold: float) -> Rate:
     rate = count / tries
     if not count:
         return Rate(0, tries, 0.0, 0.0, min(1.0, 3 / tries))
-    middle, scale = rate + _Z * _Z / (2 * tries), 1 + _Z * _Z / tries
-    reach = _Z * sqrt(rate * (1 - rate) / tries + _Z * _Z / (4 * tries * tries))
-    return Rate(count, tries, rate, max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale))
+    return Rate(count, tries, rate, *wilson(count, tries))
 
 
 def of_search(search: Search) -> Measured:

@@ -1,7 +1,5 @@
 """Material to try examiners with, looked at by the fake encoder, and trials that are due."""
 
-import numpy as np
-
 from mugsearch.accounts.models import Role, User
 from mugsearch.probes.models import Search
 from mugsearch.trials import services, working
@@ -12,8 +10,6 @@ from reviews.models import Examination
 from tests.factories import UserFactory
 from tests.fakes import synthetic_photo
 from tests.reviews.arrange import SAME, candidate, claim, find
-
-SMALL = "list_size = 20 "
 
 
 def supervisor(**kwargs: object) -> User:
@@ -55,7 +51,3 @@ def examine(by: User, search: Search, *, naming: int | None = None) -> Examinati
     reviews.exclude_remaining(by=by, examination=examination)
     reviews.conclude(by=by, examination=examination)
     return examination
-
-
-def rng() -> np.random.Generator:
-    return np.random.default_rng(7)
