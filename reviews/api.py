@@ -196,13 +196,13 @@ class OutdatedSerializer(serializers.Serializer[Any]):
     stored = StoredSerializer(required=False, help_text="Of an `outdated` finding: send its `saved_at` to change it.")
 
 
-class DraftSerializer(serializers.Serializer[Any]):
+class SavedAtSerializer(serializers.Serializer[Any]):
     position = serializers.IntegerField(min_value=1, max_value=50)
     saved_at = serializers.DateTimeField()
 
 
 class RemainingSerializer(serializers.Serializer[Any]):
-    drafts = DraftSerializer(
+    drafts = SavedAtSerializer(
         many=True,
         required=False,
         help_text="As you read them. A draft that isn't here as it is stored is left as it is.",
@@ -326,7 +326,7 @@ class ExcludeRemaining(APIView):
         mine = own_examination(request, pk)
         body = RemainingSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        drafts = {one["position"]: one["saved_at"] for one in body.validated_data.get("drafts", [])}
+        drafts = _saved_at(body.validated_data.get("drafts", []))
         services.exclude_remaining(by=signed_in(request), examination=mine, drafts=drafts)
         return _sheet(request, mine)
 
@@ -342,8 +342,10 @@ class Release(APIView):
 
 
 class ConcludeSerializer(serializers.Serializer[Any]):
-    seen = serializers.DateTimeField(
-        required=False, help_text="The latest `saved_at` you know of: 409 when something was saved after it."
+    seen = SavedAtSerializer(
+        many=True,
+        required=False,
+        help_text="All findings as you know them: 409 when what would be locked is anything else. Left out: not asked.",
     )
 
 
@@ -356,8 +358,13 @@ class Conclude(APIView):
         mine = own_examination(request, pk)
         body = ConcludeSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        services.conclude(by=signed_in(request), examination=mine, seen=body.validated_data.get("seen"))
+        seen = _saved_at(body.validated_data["seen"]) if "seen" in body.validated_data else None
+        services.conclude(by=signed_in(request), examination=mine, seen=seen)
         return _sheet(request, mine)
+
+
+def _saved_at(known: list[dict[str, Any]]) -> services.SavedAt:
+    return {one["position"]: one["saved_at"] for one in known}
 
 
 def _thumb(request: Request) -> bool:

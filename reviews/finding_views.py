@@ -13,7 +13,7 @@ from mugsearch.accounts.models import Role
 from mugsearch.errors import BadInput, MugsearchError
 from reviews import queries, services, worksheet
 from reviews.access import own_examination
-from reviews.forms import REMAINING, FindingForm
+from reviews.forms import REMAINING, FindingForm, refusal
 from reviews.models import Examination, Finding
 
 ALL = 0  # in place of a position
@@ -48,7 +48,7 @@ def save_finding(request: HttpRequest, examination_id: UUID) -> HttpResponse:
 def _save(request: HttpRequest, mine: Examination) -> int:
     form = FindingForm(request.POST)
     if not form.is_valid():
-        raise BadInput(form.sentence())
+        raise BadInput(refusal(form))
     said = form.cleaned_data
     if said["position"] == REMAINING:
         services.exclude_remaining(by=signed_in(request), examination=mine, drafts=said["drafts"])

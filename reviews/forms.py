@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_naive
 
 from mugsearch.probes import policy
 from reviews.evidence import ATTESTATION
@@ -14,40 +15,66 @@ from reviews.worksheet import COMPONENTS, NOTES_LIMIT, SAID, Worksheet
 REMAINING = "remaining"  # the position that means all candidates without a finding
 
 
+def refusal(form: forms.Form) -> str:
+    """The first thing wrong with it."""
+    return str(next(iter(error for errors in form.errors.values() for error in errors), ""))
+
+
 class CaseSearchForm(forms.Form):
     number = forms.CharField(label="Case number", max_length=64, required=False)
 
 
-class DrawnField(forms.CharField):
+class ReadField(forms.CharField):
+    """JSON from the comparison screen; None where nothing was sent."""
+
     def clean(self, value: Any) -> Any:
-        """What reviews.drawings then looks at; None where nothing was sent."""
         text = super().clean(value)
         try:
             return json.loads(text) if text else None
         except (ValueError, RecursionError) as error:
-            raise forms.ValidationError("What was drawn can't be read.") from error
+            raise forms.ValidationError("What the page sent can't be read. Load it again.") from error
+
+
+class SavedAtField(ReadField):
+    """When findings were saved that the page knows of: {position: saved_at}."""
+
+    def clean(self, value: Any) -> dict[int, datetime.datetime]:
+        read = super().clean(value)
+        try:
+            return {int(position): _moment(at) for position, at in (read or {}).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise forms.ValidationError("Load the page again: it doesn't say what it shows.") from error
+
+
+def _moment(text: str) -> datetime.datetime:
+    at = parse_datetime(text)
+    if at is None or is_naive(at):
+        raise ValueError(f"not a moment: {text}")
+    return at
+
+
+class ConcludeForm(forms.Form):
+    seen = SavedAtField(required=False)
 
 
 class FindingForm(forms.Form):
     """What the comparison screen sends: one finding, a draft without a conclusion, or `position=remaining` with the
-    conclusion that excludes. The worksheet comes as three fields a component, what was drawn as
-    JSON.
+    conclusion that excludes. The worksheet comes as three fields a component, what was drawn as JSON.
 
-    `saved_at` is when that was saved which is changed by it; `drafts` is {position: saved_at} of the drafts that are
-    excluded, as JSON."""
+    `saved_at` is when that was saved which is changed by it; `drafts` is of the drafts that are excluded."""
 
     position = forms.CharField(max_length=9)
     conclusion = forms.ChoiceField(choices=Finding.Conclusion.choices, required=False)
     notes = forms.CharField(max_length=Finding.NOTES_LIMIT, required=False, strip=False)
     saved_at = forms.DateTimeField(required=False)
-    drafts = forms.JSONField(required=False)
+    drafts = SavedAtField(required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for component, label in COMPONENTS.items():
             self.fields[component] = forms.ChoiceField(choices=SAID.items(), label=label, required=False)
             self.fields[f"{component}_notes"] = forms.CharField(max_length=NOTES_LIMIT, required=False, strip=False)
-            self.fields[f"{component}_drawn"] = DrawnField(max_length=2000, required=False)
+            self.fields[f"{component}_drawn"] = ReadField(max_length=2000, required=False)
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -59,22 +86,11 @@ class FindingForm(forms.Form):
             raise forms.ValidationError("Say which candidate is meant by its position.")
         return cleaned
 
-    def clean_drafts(self) -> dict[int, datetime.datetime]:
-        try:
-            given = {int(position): parse_datetime(at) for position, at in (self.cleaned_data["drafts"] or {}).items()}
-        except (ValueError, TypeError, AttributeError) as error:
-            raise forms.ValidationError("Say of every draft by its position when it was saved.") from error
-        return {position: at for position, at in given.items() if at is not None}
-
     def worksheet(self) -> Worksheet:
         said = self.cleaned_data
         return {
             one: {"said": said[one], "notes": said[f"{one}_notes"], "drawn": said[f"{one}_drawn"]} for one in COMPONENTS
         }
-
-    def sentence(self) -> str:
-        """The first thing wrong with it."""
-        return str(next(iter(error for errors in self.errors.values() for error in errors), ""))
 
 
 class EvidenceForm(forms.Form):

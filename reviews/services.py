@@ -40,6 +40,10 @@ ENDED = {
 }
 
 
+# When the findings were saved that somebody knows of, by the candidate's position in one's own order.
+SavedAt = Mapping[int, datetime.datetime]
+
+
 class Outdated(WrongState):
     """`stored` is newer than what the examiner had in front of them, and says something else."""
 
@@ -114,21 +118,17 @@ def save_finding(
     return finding
 
 
-def exclude_remaining(
-    *, by: User, examination: Examination, drafts: Mapping[int, datetime.datetime] | None = None
-) -> int:
+def exclude_remaining(*, by: User, examination: Examination, drafts: SavedAt | None = None) -> int:
     """Strong support for different people, for every candidate without a conclusion. Returns for how many.
 
-    `drafts`: when those were saved that the examiner knows of, by position. A draft that they haven't seen so is left,
-    for somebody works on it in another window.
+    `drafts`: those the examiner knows of. A draft that they haven't seen so is left, for somebody works on it in
+    another window.
     """
     with audit.act("finding.rest-excluded", by=by, obj=examination, case=_case_of(examination)) as act:
         locks.writing()
         mine = _claimed(by, examination)
-        places = {candidate.pk: position for position, candidate in enumerate(in_order(mine), start=1)}
-        stored = dict(mine.findings.values_list("candidate", "saved_at"))
-        known = {pk: (drafts or {}).get(position) for pk, position in places.items()}
-        remaining = [one for one in _remaining(mine) if one.pk not in stored or stored[one.pk] == known[one.pk]]
+        unknown = _saved_unknown_to(drafts or {}, mine)
+        remaining = list(_remaining(mine).exclude(pk__in=unknown))
         for candidate in remaining:  # a draft keeps its notes
             said = {"conclusion": Finding.EXCLUDED, "saved_at": timezone.now()}
             Finding.objects.update_or_create(examination=mine, candidate=candidate, defaults=said)
@@ -173,12 +173,12 @@ def _expire(pk: UUID) -> bool:
     return True
 
 
-def conclude(*, by: User, examination: Examination, seen: datetime.datetime | None = None) -> None:
+def conclude(*, by: User, examination: Examination, seen: SavedAt | None = None) -> None:
     """Lock one's findings for good. When it is the last one needed, a lead is released, the search ends without, or a
     third examiner is asked for.
 
-    `seen`: when the latest finding was saved that the examiner has in front of them; a window that shows less than
-    what would be locked locks nothing.
+    `seen`: when the findings were saved that the examiner has in front of them; a window that shows anything else than
+    what would be locked locks nothing. None: not asked.
 
     The caller learns none of it: what another examiner found is nobody's to see here.
     """
@@ -191,7 +191,7 @@ def conclude(*, by: User, examination: Examination, seen: datetime.datetime | No
             raise WrongState(f"{left} candidate{'s need' if left > 1 else ' needs'} a conclusion first.")
         if lacking := queries.sheet(mine).without_worksheet:
             raise WrongState(f"Fill in the worksheet of candidate {lacking[0]}: a positive conclusion needs it.")
-        if seen and mine.findings.filter(saved_at__gt=seen).exists():
+        if seen is not None and _saved_unknown_to(seen, mine):
             raise WrongState("Another window has saved findings that this one doesn't show. Load the page again first.")
         _move(mine, state=Examination.State.CONCLUDED, concluded_at=timezone.now())
         act.note(search=str(mine.search_id), findings=_digest(mine))
@@ -257,6 +257,14 @@ def _claimed(by: User, examination: Examination) -> Examination:
 def _remaining(examination: Examination) -> QuerySet[Candidate]:
     concluded = examination.findings.exclude(conclusion="").values("candidate")
     return Candidate.objects.filter(search=examination.search_id, forgotten_at__isnull=True).exclude(pk__in=concluded)
+
+
+def _saved_unknown_to(known: SavedAt, examination: Examination) -> list[UUID]:
+    """The candidates still on record whose finding isn't the one that was known of."""
+    stored = dict(examination.findings.values_list("candidate", "saved_at"))
+    places = enumerate(in_order(examination), start=1)
+    alive = [(position, one.pk) for position, one in places if not one.forgotten_at and one.pk in stored]
+    return [pk for position, pk in alive if known.get(position) != stored[pk]]
 
 
 def _give_back(examination: Examination, how: Examination.Release) -> None:

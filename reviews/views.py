@@ -1,7 +1,8 @@
 """The examiner's pages. A page knows a candidate by its position in this examination and by nothing else."""
 
 import json
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +12,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_aware
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from mugsearch.accounts.access import needs, signed_in
@@ -23,6 +22,7 @@ from mugsearch.probes.editing import meant
 from mugsearch.vault.responses import image
 from reviews import outcomes, pictures, queries, services, trial_results, worksheet
 from reviews.access import own_examination
+from reviews.forms import ConcludeForm, refusal
 from reviews.models import GRADES, Examination, Finding
 
 PER_PAGE = 25
@@ -105,28 +105,17 @@ def conclude(request: HttpRequest, examination_id: UUID) -> HttpResponse:
     """Asks first, unless the comparison screen has asked already."""
     mine = own_examination(request, examination_id)
     if request.method == "POST" and "ask" not in request.POST:
-        services.conclude(by=signed_in(request), examination=mine, seen=_seen(request))
+        form = ConcludeForm(request.POST)
+        if not form.is_valid():
+            raise BadInput(refusal(form))
+        services.conclude(by=signed_in(request), examination=mine, seen=form.cleaned_data["seen"])
         messages.success(request, "Your examination is concluded. Thank you.")
         return redirect("examination", mine.pk)
     if mine.state != Examination.State.CLAIMED:
         return redirect("examination", mine.pk)
     sheet = queries.sheet(mine)
-    context = {"sheet": sheet, "summary": _summary(sheet), "seen": _latest(sheet)}
+    context = {"sheet": sheet, "summary": _summary(sheet), "seen": _saved_at(sheet.places)}
     return render(request, "reviews/conclude.html", context)
-
-
-def _seen(request: HttpRequest) -> datetime | None:
-    try:
-        seen = parse_datetime(request.POST.get("seen", ""))
-    except ValueError as error:
-        raise BadInput("Load the page again: it doesn't say what it shows.") from error
-    return seen if seen and is_aware(seen) else None
-
-
-def _latest(sheet: queries.Sheet) -> str:
-    """When the latest finding was saved."""
-    latest = max((place.saved_at for place in sheet.places if place.saved_at), default=None)
-    return latest.isoformat() if latest else ""
 
 
 @needs(Role.EXAMINER)
@@ -225,9 +214,7 @@ def _stage(request: HttpRequest, sheet: queries.Sheet) -> dict[str, Any]:
         "grades": CHOICES[: len(GRADES)],
         "ungraded": CHOICES[len(GRADES) :],
         "excluded": Finding.EXCLUDED,
-        "drafts": json.dumps(
-            {one["position"]: one["saved_at"] for one in here if one["saved_at"] and not one["finding"]}
-        ),
+        "drafts": _saved_at(place for place in sheet.places if not place.conclusion),
         "components": _components(json.loads(current["worksheet"]) if current else {}),
         "said_of_component": worksheet.SAID,
         "current": current,
@@ -236,16 +223,16 @@ def _stage(request: HttpRequest, sheet: queries.Sheet) -> dict[str, Any]:
         "lacking": sheet.without_worksheet,
         "save_url": reverse("save_finding", args=[mine.pk]),
         "conclude_url": reverse("conclude", args=[mine.pk]),
-        "seen": _latest(sheet),
+        "seen": _saved_at(sheet.places),
         "locked": False,
         "probe": probe,
         "meant": meant(mine.search),
     }
 
 
-def _drafts(places: list[dict[str, Any]]) -> str:
-    drafts = [place for place in places if place["saved_at"] and not place["finding"]]
-    return json.dumps({place["position"]: place["saved_at"] for place in drafts})
+def _saved_at(places: Iterable[queries.Place]) -> str:
+    """What the page then says it shows, as reviews.forms.SavedAtField reads it."""
+    return json.dumps({one.position: one.saved_at.isoformat() for one in places if one.saved_at and not one.gone})
 
 
 def _components(filled: worksheet.Worksheet) -> list[dict[str, str]]:

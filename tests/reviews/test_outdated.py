@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from mugsearch.accounts.models import User
 from mugsearch.audit.models import Entry
 from reviews import services
 from reviews.models import Examination, Finding
+from reviews.order import in_order
 from tests.factories import examiner
-from tests.reviews.arrange import DIFFERENT, FILLED, SAME, candidate, claim, find, finished_search
+from tests.reviews.arrange import DIFFERENT, FILLED, SAME, candidate, claim, find, finished_search, forget
 
 pytestmark = pytest.mark.django_db
 Page = Callable[[User], Any]
@@ -121,7 +123,22 @@ def test_excluding_the_rest_tells_the_script_what_every_candidate_has_now(page: 
     assert [one["conclusion"] for one in answer.json()["saved"]] == [DIFFERENT, SAME, DIFFERENT]
 
 
-@pytest.mark.parametrize("drafts", ["[]x", "[1]", '{"a": "b"}', '{"2": 3}', '{"2": "2026-13-01T00:00:00Z"}'])
+NO_MOMENTS = [
+    "[]x",
+    "[1]",
+    "1",
+    '{"a": "b"}',
+    '{"2": 3}',
+    '{"2": null}',
+    '{"2": "soon"}',
+    '{"2": "2026-13-01T00:00:00Z"}',
+    '{"2": "2026-01-01T00:00:00"}',
+    "[" * 20_000,
+    "{%s: 1}" % ("9" * 5_000),
+]
+
+
+@pytest.mark.parametrize("drafts", NO_MOMENTS)
 def test_drafts_that_make_no_sense_exclude_nobody(page: Page, mine: Examination, drafts: str):
     answer = sent(page, mine, FETCH, position="remaining", conclusion=DIFFERENT, drafts=drafts)
     assert (answer.status_code, answer.json()["message"].endswith(".")) == (422, True)
@@ -150,34 +167,74 @@ def test_the_api_says_what_is_stored_and_takes_what_was_read(api: Page, mine: Ex
     assert [one["conclusion"] for one in done["candidates"]] == [DIFFERENT, "1", DIFFERENT]
 
 
-def test_a_window_that_shows_less_than_what_would_be_locked_locks_nothing(page):
+SEEN = re.compile(r'name="seen" value="([^"]*)"')
+
+
+@pytest.fixture
+def all_excluded():
     user, search = examiner(), finished_search(2)
     mine = claim(user, search)
     services.exclude_remaining(by=user, examination=mine)
-    browser, url = page(user), f"/reviews/{mine.pk}/conclude"
-    seen = re.search(r'name="seen" value="([^"]+)"', browser.get(url).text)[1]
-    assert seen == re.search(r'name="seen" value="([^"]+)"', browser.get(f"/reviews/{mine.pk}").text)[1]
-    find(user, mine, candidate(search, 1), "no_conclusion")  # in another window
+    return mine
+
+
+def test_a_window_that_shows_less_than_what_would_be_locked_locks_nothing(page, all_excluded):
+    mine, browser, url = all_excluded, page(all_excluded.examiner), f"/reviews/{all_excluded.pk}/conclude"
+    seen = unescape(SEEN.search(browser.get(url).text)[1])
+    assert seen == unescape(SEEN.search(browser.get(f"/reviews/{mine.pk}").text)[1])
+    find(mine.examiner, mine, candidate(mine.search, 1), "no_conclusion")  # in another window
     refused = browser.post(url, {"seen": seen})
     mine.refresh_from_db()
     assert (refused.status_code, mine.state) == (409, "claimed")
-    assert browser.post(url, {"seen": "2026-99-99T00:00:00Z"}).status_code == 422
-    seen = re.search(r'name="seen" value="([^"]+)"', browser.get(url).text)[1]
+    seen = unescape(SEEN.search(browser.get(url).text)[1])
     assert browser.post(url, {"seen": seen}).status_code == 302
     mine.refresh_from_db()
     assert mine.state == "concluded"
 
 
-def test_over_rest_what_was_seen_may_be_said_and_less_than_what_would_be_locked_locks_nothing(api):
-    user, search = examiner(), finished_search(2)
-    mine = claim(user, search)
-    services.exclude_remaining(by=user, examination=mine)
-    seen = max(mine.findings.values_list("saved_at", flat=True))
-    find(user, mine, candidate(search, 1), "no_conclusion")
-    url = f"/api/v1/examinations/{mine.pk}/conclude"
-    assert api(user).post(url, {"seen": seen.isoformat()}, format="json").status_code == 409
-    assert api(user).post(url, {"seen": "yesterday"}, format="json").status_code == 400
-    assert api(user).post(url).status_code == 200
+def test_having_saved_later_doesnt_mean_having_seen_what_another_window_saved_before(page, all_excluded):
+    mine, browser = all_excluded, page(all_excluded.examiner)
+    loaded = json.loads(unescape(SEEN.search(browser.get(f"/reviews/{mine.pk}").text)[1]))
+    first, second = in_order(mine)
+    find(mine.examiner, mine, first, "no_conclusion")  # in another window
+    here = find(mine.examiner, mine, second, "unsuitable")
+    seen = {**loaded, "2": here.saved_at.isoformat()}
+    assert browser.post(f"/reviews/{mine.pk}/conclude", {"seen": json.dumps(seen)}).status_code == 409
+
+
+@pytest.mark.parametrize("seen", ["", "{}", '{"9": "2026-01-01T00:00:00Z"}'])
+def test_a_page_that_shows_none_of_the_findings_locks_nothing(page, all_excluded, seen):
+    url = f"/reviews/{all_excluded.pk}/conclude"
+    assert page(all_excluded.examiner).post(url, {"seen": seen} if seen else {}).status_code == 409
+
+
+@pytest.mark.parametrize("seen", NO_MOMENTS)
+def test_what_says_nothing_of_what_was_seen_is_refused(page, all_excluded, seen):
+    answer = page(all_excluded.examiner).post(f"/reviews/{all_excluded.pk}/conclude", {"seen": seen})
+    assert answer.status_code == 422
+    all_excluded.refresh_from_db()
+    assert all_excluded.state == "claimed"
+
+
+def test_a_finding_on_somebody_expunged_meanwhile_needs_not_be_seen(all_excluded):
+    mine = all_excluded
+    first, second = in_order(mine)
+    forget(first)
+    seen = {2: mine.findings.get(candidate=second).saved_at}
+    services.conclude(by=mine.examiner, examination=mine, seen=seen)
+    mine.refresh_from_db()
+    assert mine.state == "concluded"
+
+
+def test_over_rest_what_was_seen_may_be_said_and_less_than_what_would_be_locked_locks_nothing(api, all_excluded):
+    client, url = api(all_excluded.examiner), f"/api/v1/examinations/{all_excluded.pk}"
+    read = [{key: one[key] for key in ("position", "saved_at")} for one in client.get(url).json()["candidates"]]
+    assert client.post(f"{url}/conclude", {"seen": []}, format="json").status_code == 409
+    find(all_excluded.examiner, all_excluded, candidate(all_excluded.search, 1), "no_conclusion")
+    assert client.post(f"{url}/conclude", {"seen": read}, format="json").status_code == 409
+    assert client.post(f"{url}/conclude", {"seen": "yesterday"}, format="json").status_code == 400
+    read = [{key: one[key] for key in ("position", "saved_at")} for one in client.get(url).json()["candidates"]]
+    assert client.post(f"{url}/conclude", {"seen": read}, format="json").status_code == 200
 
 
 def test_without_script_a_difference_in_drawings_alone_is_shown(page, mine):

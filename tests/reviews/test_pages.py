@@ -1,7 +1,9 @@
 """The examiner's way through the pages and the API, and who may not go it."""
 
 import datetime
+import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import pytest
@@ -113,7 +115,8 @@ def test_two_examiners_go_through_the_pages_and_make_a_lead(page: Page):
         browser.post(f"/reviews/{mine.pk}/findings", {"position": "remaining", "conclusion": "-3"})
         asked = browser.post(f"/reviews/{mine.pk}/conclude", {"ask": "1"})
         assert "After this nothing can be changed" in asked.text
-        done = browser.post(f"/reviews/{mine.pk}/conclude", follow=True)
+        seen = unescape(re.search(r'name="seen" value="([^"]*)"', asked.text)[1])
+        done = browser.post(f"/reviews/{mine.pk}/conclude", {"seen": seen}, follow=True)
         assert "My findings" in done.text
         assert "ears" in done.text
     assert Lead.objects.get().candidate == candidate(search, 1)

@@ -200,8 +200,8 @@
 
   function shapeOf({ pane, from, to }) {
     const [one, other] = [toShares(pane, from), toShares(pane, to)];
-    if (Math.hypot(to.x - from.x, to.y - from.y) >= DRAG) return box(one, other) ?? one.map(clamp);
-    return one.map((share) => digits(clamp(share)));
+    const region = Math.hypot(to.x - from.x, to.y - from.y) >= DRAG && box(one, other);
+    return region || one.map((share) => digits(clamp(share)));
   }
 
   // Before compare-view.js sees it. The wheel and the middle button go on moving the photograph.

@@ -37,7 +37,7 @@
     $("[data-left]").textContent = `${items.length - open} of ${items.length} concluded`;
     const exclude = $("[data-exclude-form] button");
     const conclude = $("[data-conclude-form] button");
-    if (exclude) exclude.disabled = items.every((item) => item.finding);
+    if (exclude) exclude.disabled = remainingItems().length === 0;
     if (conclude) conclude.disabled = open > 0 || Boolean(lacking);
     $("[data-said]").textContent = labelOf(page.current?.finding) || "Nothing concluded yet";
     const hint = $("[data-conclude-hint]");
@@ -137,6 +137,8 @@
     });
   }
 
+  const savedAt = (some) => JSON.stringify(Object.fromEntries(some.filter((one) => one.saved.saved_at).map((one) => [one.position, one.saved.saved_at])));
+
   async function send(position, remaining) {
     const body = new FormData();
     const item = itemAt(position);
@@ -147,8 +149,7 @@
       item.sent.push(what);
     } else {
       for (const one of remaining.items) one.sent.push({ ...one.saved, conclusion: remaining.conclusion });
-      const drafts = remaining.items.filter((one) => one.saved.saved_at).map((one) => [one.position, one.saved.saved_at]);
-      body.set("drafts", JSON.stringify(Object.fromEntries(drafts)));
+      body.set("drafts", savedAt(remaining.items));
     }
     body.set("conclusion", what.conclusion);
     body.set("notes", what.notes ?? "");
@@ -253,18 +254,20 @@
   const question = (name) => document.querySelector(`[data-dialog="${name}"]`);
   const many = (count) => `${count} ${count === 1 ? "candidate" : "candidates"}`;
 
+  // What another window saved meanwhile is decided on first: excluding would take the place of what was written here.
+  const remainingItems = () => items.filter((item) => !item.finding && !item.clash);
   const excludeForm = $("[data-exclude-form]");
   const excluded = excludeForm?.elements.conclusion.value;
   excludeForm?.addEventListener("submit", (event) => {
     event.preventDefault();
     commit();
     const dialog = question("exclude");
-    $("[data-count]", dialog).textContent = many(items.filter((item) => !item.finding).length);
+    $("[data-count]", dialog).textContent = many(remainingItems().length);
     dialog.showModal();
   });
   excludeForm && $("[data-yes]", question("exclude")).addEventListener("click", () => {
     question("exclude").close();
-    const remaining = items.filter((one) => !one.finding);
+    const remaining = remainingItems();
     for (const item of remaining) {
       item.finding = excluded;
       item.refused = false;
@@ -299,8 +302,7 @@
     while (unsaved() && Date.now() < until) await new Promise((done) => setTimeout(done, 50));
     question("conclude").close();
     if (unsaved() || items.some((item) => item.refused)) return say("Not concluded: not everything is saved yet.");
-    // All are written in one form, so the text sorts by time. What is newer than this is not shown here.
-    concludeForm.elements.seen.value = items.map((item) => item.saved.saved_at ?? "").sort().at(-1);
+    concludeForm.elements.seen.value = savedAt(items); // what is stored beside these is not shown here
     concludeForm.dataset.sure = "yes";
     concludeForm.requestSubmit();
   });
