@@ -30,7 +30,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
-from mugsearch.accounts.models import User
+from mugsearch.accounts.models import Role, User
 from mugsearch.gallery.models import Booking, Person, Photo
 from mugsearch.probes import calibration, policy
 from mugsearch.probes import models as probes
@@ -56,7 +56,7 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
     being on the case; not one of an image they examine or have examined, in whatever search. The longest waiting
     of the urgent cases first, then the longest waiting of the others. One that needs a third examiner waits since then,
     so that its place in the queue doesn't tell it. A known-answer trial comes when it is due (reviews.trials), until it
-    is closed.
+    is closed, and to nobody who could have read its answer before they became an examiner.
 
     Those they gave back come after all others, urgent ones too: an examiner who can't do it, because they know
     somebody on it, would be offered it again and again and get at nothing else. Meanwhile it is first for the others.
@@ -72,7 +72,7 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
         .filter(probe__case__agency=by.agency_id, finished_at__lte=timezone.now(), trial__closed_at__isnull=True)
         .exclude(requested_by=by)
         .exclude(probe__submitted_by=by)
-        .filter(~Exists(on_case), ~Exists(of_image), Exists(alive))
+        .filter(~Exists(on_case), ~Exists(of_image), Exists(alive), answer_not_known_to(by))
         .annotate(
             places_held=held,
             places=Case(When(adjudication__isnull=True, then=FEWEST), default=MOST),
@@ -84,6 +84,13 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
         .order_by("given_back", "-urgent", "waits_since", "pk")
     )
     return offered if by.may_examine() else offered.none()
+
+
+def answer_not_known_to(examiner: User) -> Q:
+    """Of searches: all but the trials prepared before this person became an examiner, for until then they may have been
+    a supervisor who sees them."""
+    since = examiner.grants.filter(role=Role.EXAMINER).values("granted_at")
+    return Q(trial__isnull=True) | Q(trial__prepared_at__gte=Subquery(since))
 
 
 @dataclass(frozen=True)

@@ -210,6 +210,8 @@ def require_fit(by: User, search: Search) -> None:
         raise NotAllowed("You can't examine a search of a case you are on.")
     if probe.case.agency_id != by.agency_id:
         raise NotAllowed("You can't examine a search of another agency.")
+    if not Search.objects.filter(queries.answer_not_known_to(by), pk=search.pk).exists():
+        raise NotAllowed("You can't examine this search, because of a role you had. Give it back.")
 
 
 def _require_certificate(by: User) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from mugsearch.accounts.models import ExaminerCertificate, Role, User
 from mugsearch.probes import policy
 from mugsearch.probes.models import Candidate
-from mugsearch.trials.models import Subject, Trial, TrialPhoto
+from mugsearch.trials.models import Trial
 from reviews import proficiency
 from reviews.decision import names
 from reviews.models import Examination, Finding
@@ -26,6 +26,7 @@ class Tried:
     examination: Examination
     trial: Trial
     answer: Answer
+    over: bool  # for everybody; until then it isn't held against the bar, for that would tell that it is a trial
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Partner:
 
 @dataclass(frozen=True)
 class Record:
-    """Of one examiner, the newest trial first. "Now" counts from when they were last taken out of the queue."""
+    """Of one examiner, the newest trial first. "Now" is what is over, since they were last taken out."""
 
     examiner: User
     tried: list[Tried]
@@ -71,6 +72,10 @@ class Record:
         )
 
     @property
+    def under_way(self) -> int:
+        return sum(not one.over for one in self.tried)
+
+    @property
     def of_kinds(self) -> list[tuple[str, Rate, Rate]]:
         """(kind, misses, false leads) of each kind that was tried."""
         found = []
@@ -81,7 +86,8 @@ class Record:
         return found
 
     def _answers_now(self) -> list[Answer]:
-        return [one.answer for one in self.tried if self.since is None or _concluded(one) > self.since]
+        over = [one for one in self.tried if one.over]
+        return [one.answer for one in over if self.since is None or _concluded(one) > self.since]
 
 
 def examiners_of(supervisor: User) -> QuerySet[User]:
@@ -170,27 +176,6 @@ def progress_of(trials: Collection[Trial]) -> list[Progress]:
     return found
 
 
-@dataclass(frozen=True)
-class Material:
-    people: int
-    ready: int
-    looking: int
-    unusable: int
-
-
-def material_of(supervisor: User) -> Material:
-    photos = TrialPhoto.objects.filter(subject__in=Subject.objects.visible_to(supervisor))
-    states = dict(photos.order_by().values_list("state").annotate(Count("pk")))
-    people = photos.filter(state=TrialPhoto.State.READY).values("subject").distinct().count()
-    state = TrialPhoto.State
-    return Material(
-        people,
-        states.get(state.READY, 0),
-        states.get(state.RECEIVED, 0),
-        states.get(state.UNSUITABLE, 0) + states.get(state.FAILED, 0),
-    )
-
-
 def _under_way() -> QuerySet[Trial]:
     """Open, or held by somebody who may still end it."""
     held = Q(searches__examinations__state=Examination.State.CLAIMED)
@@ -204,7 +189,7 @@ def _trials_concluded(agency: UUID | None) -> QuerySet[Examination]:
 
 
 def _tried(examinations: QuerySet[Examination]) -> list[Tried]:
-    """The newest first, in four queries."""
+    """The newest first, in five queries."""
     rows = list(
         examinations.distinct().select_related("examiner", "search__trial", "search__probe").order_by("-concluded_at")
     )
@@ -216,6 +201,8 @@ def _tried(examinations: QuerySet[Examination]) -> list[Tried]:
         "pk", "search", "rank"
     ):
         listed.setdefault(search, {})[rank] = pk
+    trials = {row.search.trial_id for row in rows}
+    under_way = set(_under_way().filter(pk__in=trials).values_list("pk", flat=True))
     tried = []
     for row in rows:
         trial = row.search.trial
@@ -227,7 +214,7 @@ def _tried(examinations: QuerySet[Examination]) -> list[Tried]:
             mate=ranks[trial.mate_rank] if trial.mate_rank else None,
             candidates=frozenset(ranks.values()),
         )
-        tried.append(Tried(row, trial, answer))
+        tried.append(Tried(row, trial, answer, over=trial.pk not in under_way))
     return tried
 
 

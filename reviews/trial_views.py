@@ -22,6 +22,7 @@ from mugsearch.trials.models import Subject, Trial, TrialPhoto
 from mugsearch.vault.responses import image
 from reviews import pictures, trial_results, trials
 from reviews.trial_forms import MaterialForm, PrepareForm
+from reviews.trial_material import REMEMBERED, material_of
 
 PER_PAGE = 25
 
@@ -49,8 +50,9 @@ def all_trials(request: HttpRequest) -> HttpResponse:
         "form": form,
         "page": page,
         "rows": trial_results.progress_of(list(page)),
-        "material": trial_results.material_of(by),
+        "material": material_of(by),
         "list_size": policy.current().list_size,
+        "remembered": REMEMBERED.days,
     }
     return render(request, "reviews/trials.html", context, status=422 if form.errors else 200)
 
@@ -100,7 +102,7 @@ def trial_material(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "page": page,
-        "material": trial_results.material_of(by),
+        "material": material_of(by),
         "list_size": policy.current().list_size,
     }
     return render(request, "reviews/trial_material.html", context, status=422 if form.errors else 200)

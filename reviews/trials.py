@@ -14,19 +14,22 @@ from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, User
 from mugsearch.audit import services as audit
+from mugsearch.engine import edits, images
+from mugsearch.engine.encoders import Face
 from mugsearch.errors import BadInput, NotAllowed, WrongState
 from mugsearch.gallery.models import Encoder
-from mugsearch.probes import policy
-from mugsearch.probes.models import Candidate, Case, PriorityChange, Probe, Search
+from mugsearch.probes import editing, policy
+from mugsearch.probes.models import Candidate, Case, PriorityChange, Probe, ProbeEdit, Search
 from mugsearch.probes.tasks import have_views_prepared
 from mugsearch.trials import vectors
-from mugsearch.trials.lists import Composed, Held, closest_other, compose
+from mugsearch.trials.lists import Composed, Held, closest_others, compose
 from mugsearch.trials.models import CASE_NUMBERS, Subject, Trial, TrialPhoto
 from mugsearch.trials.services import require_preparer
 from mugsearch.validators import require_text
 from mugsearch.vault import services as vault
-from reviews import trial_results
+from reviews import likeness, trial_results
 from reviews.models import Examination
+from reviews.trial_material import REMEMBERED, taken
 
 # Nobody is on these cases, so nobody sees them. No investigator can open one of such a number.
 CASES = dict(zip((Case.Priority.NORMAL, Case.Priority.URGENT), CASE_NUMBERS, strict=True))
@@ -34,8 +37,6 @@ MOST_AT_ONCE = 100  # trials
 MOST_PAIRS = 20
 MOST_DAYS = 90
 REASON_LIMIT = 1000
-WORKING_DAY = (8, 18)  # hours between which a search is finished, where there is no casework to go by
-LATELY = 500  # searches of casework whose times of day are gone by
 
 
 def prepare(*, by: User, counts: Mapping[str, int], pairs: int = 1, days: int = 14) -> list[Trial]:
@@ -50,11 +51,12 @@ def prepare(*, by: User, counts: Mapping[str, int], pairs: int = 1, days: int = 
         encoder = _encoder()
         chance = SystemRandom()
         _one_at_a_time(by)
-        cases, urgent = _cases(by), _share_of_urgent(by)
+        cases = _cases(by)
         agency = cases[Case.Priority.NORMAL].agency
+        urgent, edited = likeness.share_of_urgent(agency), likeness.edits_of_casework(agency)
         material = vectors.usable(agency, encoder)
-        chosen = _choose(by, counts, material, rules.list_size, chance)
-        due = _due(by, len(chosen) * pairs, days, chance)
+        chosen = _choose(agency, counts, material, rules.list_size, chance)
+        due = likeness.due(agency, len(chosen) * pairs, days, chance)
         trials, searches = [], []
         for kind, probe, composed in chosen:
             trial = Trial.objects.create(
@@ -62,6 +64,8 @@ def prepare(*, by: User, counts: Mapping[str, int], pairs: int = 1, days: int = 
             )
             priority = Case.Priority.URGENT if chance.random() < urgent else Case.Priority.NORMAL
             image = _probe(by, cases[priority], trial, rules)
+            for steps in chance.choice(edited) if edited else []:
+                _edit(image, steps, by, chance)
             searches += [_queue(trial, image, composed, rules, encoder, len(material), due.pop()) for _ in range(pairs)]
             trials.append(trial)
         act.case = cases[Case.Priority.NORMAL].pk
@@ -78,6 +82,7 @@ def close(*, by: User, trial: Trial) -> None:
         require_preparer(by)
         if not Trial.objects.visible_to(by).filter(pk=trial.pk).exists():
             raise NotAllowed("This trial is another agency's.")
+        list(Search.objects.select_for_update(no_key=True).filter(trial=trial).order_by("pk"))  # whoever claims one
         still_open = Trial.objects.filter(pk=trial.pk, closed_at__isnull=True)
         if still_open.update(closed_at=timezone.now(), closed_by=by) != 1:
             raise WrongState("This trial is closed already.")
@@ -105,9 +110,11 @@ def withdraw(*, by: User, subject: Subject) -> None:
         if Examination.objects.filter(search__in=touched, state=Examination.State.CLAIMED).exists():
             raise WrongState("Somebody is examining a trial with this subject. Wait until they end it, or free it.")
         probes = Probe.objects.filter(searches__trial__photo__in=photos).distinct()
+        edits_made = ProbeEdit.objects.filter(probe__in=probes)
         for owner in [*photos, *probes]:
             vault.destroy_key(owner.pk)
-            vault.remove_file(owner.pk)
+        for file in [*photos, *probes, *edits_made]:
+            vault.remove_file(file.pk)
         now = timezone.now()
         tombstone = {"trial_photo": None, "score": None, "forgotten_at": now}
         Candidate.objects.filter(trial_photo__in=photos).update(**tombstone)
@@ -115,6 +122,7 @@ def withdraw(*, by: User, subject: Subject) -> None:
             state=TrialPhoto.State.ERASED, sha256="", face=None, quality={}, encoder=None, sealed_vector=None
         )
         Probe.objects.filter(pk__in=[probe.pk for probe in probes]).update(faces=[], sha256="")
+        edits_made.update(sha256="")
         Subject.objects.filter(pk=subject.pk).update(withdrawn_at=now, withdrawn_by=by)
         act.note(photos=[str(photo.pk) for photo in photos])
     subject.refresh_from_db()
@@ -130,12 +138,12 @@ def take_out(*, by: User, examiner: User, reason: str) -> None:
         if examiner.agency_id != by.agency_id:
             raise NotAllowed("This examiner is another agency's.")
         User.objects.select_for_update(no_key=True).get(pk=examiner.pk)  # two clicks wait for each other
-        record = trial_results.of_examiner(examiner)
+        record = trial_results.told_to(examiner)
         valid = examiner.certificates.valid()
         if not valid.exists():
             raise WrongState(f"{examiner.full_name} has no valid certificate, so nothing is offered to them.")
         if not record.below_the_bar:
-            raise WrongState(f"{examiner.full_name} is not below the policy's bar.")
+            raise WrongState(f"{examiner.full_name} is not below the policy's bar in trials that are closed.")
         act.note(misses=record.misses_now.errors, mated=record.misses_now.tried)
         act.note(false_leads=record.false_leads_now.errors, trials=record.false_leads_now.tried)
         later = examiner.certificates.filter(revoked_at__isnull=True, expires_on__gte=timezone.localdate())
@@ -172,13 +180,6 @@ def _cases(by: User) -> dict[Case.Priority, Case]:
     return cases
 
 
-def _share_of_urgent(by: User) -> float:
-    """Among the latest searches of casework; none where there is no casework yet."""
-    lately = Search.objects.casework().filter(probe__case__agency=by.agency_id).order_by("-requested_at")
-    said = list(lately.values_list("probe__case__priority", flat=True)[:LATELY])
-    return said.count(Case.Priority.URGENT) / len(said) if said else 0
-
-
 def _encoder() -> Encoder:
     """The active one, without loading its models: only the worker does."""
     encoder = Encoder.objects.filter(state=Encoder.State.ACTIVE).first()
@@ -190,65 +191,49 @@ def _encoder() -> Encoder:
 Chosen = tuple[str, Held, Composed]
 
 
-def _choose(by: User, counts: Mapping[str, int], material: list[Held], size: int, chance: SystemRandom) -> list[Chosen]:
-    """Photographs not searched with in an open trial, the least used first, by chance among equals; for look-alikes
-    those first whose closest other is closest."""
-    used = dict(Trial.objects.filter(agency=by.agency_id).values_list("photo").annotate(Count("pk")))
-    busy = set(Trial.objects.filter(agency=by.agency_id, closed_at__isnull=True).values_list("photo", flat=True))
-    free = [held for held in material if held.photo not in busy]
+def _choose(
+    agency: Agency, counts: Mapping[str, int], material: list[Held], size: int, chance: SystemRandom
+) -> list[Chosen]:
+    """Nobody is on two of them, nor on one that is open. The least used photographs are searched with first, by chance
+    among equals; for look-alikes those first whose closest other is closest."""
+    used = dict(Trial.objects.filter(agency=agency).values_list("photo").annotate(Count("pk")))
+    apart = taken(agency)
+    free = [held for held in material if held.subject not in apart]
     chance.shuffle(free)
     free.sort(key=lambda held: used.get(held.photo, 0))
     chosen: list[Chosen] = []
     for kind in (Trial.Kind.MATED, Trial.Kind.LOOK_ALIKE, Trial.Kind.NON_MATED):
-        wanted = counts.get(kind, 0)
-        ordered = free
+        wanted, ordered = counts.get(kind, 0), free
         if kind == Trial.Kind.LOOK_ALIKE and wanted:
-            ordered = sorted(free, key=lambda held: (used.get(held.photo, 0), -closest_other(held, material)))
+            closest = closest_others(free)
+            ordered = sorted(free, key=lambda held: (used.get(held.photo, 0), -closest[held.photo]))
         for held in ordered:
             if not wanted:
                 break
-            if composed := compose(kind, held, material, size=size, chance=chance):
+            if held.subject in apart:
+                continue
+            if composed := compose(kind, held, free, size=size, chance=chance):
                 chosen.append((kind, held, composed))
-                free = [other for other in free if other.photo != held.photo]
+                apart |= {held.subject, *(place.subject for place in composed.places)}
+                free = [other for other in free if other.subject not in apart]
                 wanted -= 1
         if wanted:
-            people = len({held.subject for held in material})
-            raise BadInput(
-                f"There is material for {counts[kind] - wanted} of {counts[kind]} trials “{kind.label}”. A list shows "
-                f"{size} people, as in casework, and no photograph is searched with in two open trials; there are "
-                f"{people} people with {len(material)} usable photographs."
-            )
+            raise BadInput(_too_little(kind, counts[kind] - wanted, counts, material, free, size))
     return chosen
 
 
-def _due(by: User, number: int, days: int, chance: SystemRandom) -> list[datetime.datetime]:
-    """When trials are due: on weekdays and at times of day at which casework of the agency was finished.
-
-    None is due now, as all would be whose time has passed today; but for 0 days, when all are. To the microsecond none
-    has the time of a search of casework, nor is one without any.
-    """
-    now = timezone.now()
-    if not days:
-        return [now] * number
-    finished = Search.objects.finished().casework().filter(probe__case__agency=by.agency_id)
-    lately = finished.order_by("-finished_at").values_list("finished_at", flat=True)[:LATELY]
-    past = [timezone.localtime(at) for at in lately if at]
-    weekdays = {at.weekday() for at in past}
-    today, *later = [timezone.localdate() + datetime.timedelta(days=day) for day in range(days + 1)]
-    later = [day for day in later if not weekdays or day.weekday() in weekdays] or later
-    any_day = [today, *later] if not weekdays or today.weekday() in weekdays else later
-    due = []
-    for _ in range(number):
-        hour, minute = chance.randrange(*WORKING_DAY), chance.randrange(60)
-        if past:
-            like = chance.choice(past)
-            hour, minute = like.hour, like.minute
-        time = datetime.time(hour, minute, chance.randrange(60), chance.randrange(1, 10**6))
-        at = timezone.make_aware(datetime.datetime.combine(chance.choice(any_day), time))
-        if at <= now:
-            at = timezone.make_aware(datetime.datetime.combine(chance.choice(later), time))
-        due.append(at)
-    return due
+def _too_little(
+    kind: Trial.Kind, made: int, counts: Mapping[str, int], material: list[Held], free: list[Held], size: int
+) -> str:
+    people, left = ({held.subject for held in some} for some in (material, free))
+    each = size if kind == Trial.Kind.MATED else size + 1
+    twice = " one of them with two photographs," if kind == Trial.Kind.MATED else ""
+    return (
+        f"There is material for {made} of {counts[kind]} trials “{kind.label}”. Each takes {each} people,{twice} who "
+        f"are on no other open trial, and on none that an examiner was told of in the last {REMEMBERED.days} days: a "
+        f"face seen twice would tell both. Of {len(people)} people with {len(material)} usable photographs {len(left)} "
+        "are left. Add more people, or close trials that nobody has begun."
+    )
 
 
 def _probe(by: User, case: Case, trial: Trial, rules: policy.Policy) -> Probe:
@@ -269,6 +254,15 @@ def _probe(by: User, case: Case, trial: Trial, rules: policy.Policy) -> Probe:
     vault.create_key(probe.pk)
     vault.store_file(probe.pk, probe.pk, vault.read_file(photo.pk, photo.pk))
     return probe
+
+
+def _edit(probe: Probe, steps: likeness.Steps, by: User, chance: SystemRandom) -> None:
+    """As casework has them, or none where the photograph needs no such edit."""
+    face = Face.from_dict(probe.faces[0]["face"])
+    todo = likeness.edit_like(steps, face, width=probe.width, height=probe.height, chance=chance)
+    if todo and not probe.edits.filter(steps=[step.as_json() for step in todo]).exists():
+        pixels = edits.apply(todo, editing.stored(probe))
+        editing.keep(probe, todo, pixels, images.encode_png(pixels), by=by, state=Probe.State.READY)
 
 
 def _queue(

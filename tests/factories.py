@@ -38,7 +38,8 @@ class UserFactory(factory.django.DjangoModelFactory[User]):
 
     @factory.post_generation
     def roles(self: Any, create: bool, roles: list[Role] | None, **kwargs: Any) -> None:
-        RoleGrant.objects.bulk_create(RoleGrant(user=self, role=role) for role in roles or [])
+        since = timezone.now() - datetime.timedelta(days=365)
+        RoleGrant.objects.bulk_create(RoleGrant(user=self, role=role, granted_at=since) for role in roles or [])
 
     @factory.post_generation
     def certified(self: Any, create: bool, certified: bool, **kwargs: Any) -> None:

@@ -26,6 +26,7 @@ GUARDED = (
     "reviews_lineup",
     "trials_subject",
     "trials_trial",
+    "trials_trialphoto",
 )
 
 

@@ -1,5 +1,6 @@
 """Making an edit of a probe, and what a search with one means on the original, which is what examiners compare."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -36,22 +37,11 @@ def edit(*, by: User, probe: Probe, steps: object) -> ProbeEdit:
         pixels = edits.apply(todo, original)
         png = images.encode_png(pixels)
         lock(probe)
-        made = ProbeEdit(
-            id=uuid4(),
-            probe=probe,
-            number=probe.edits.count() + 1,
-            steps=[step.as_json() for step in todo],
-            made_by=by,
-            sha256=edits.digest(pixels),
-            width=pixels.shape[1],
-            height=pixels.shape[0],
-        )
-        if made.number > ProbeEdit.MOST:
+        if probe.edits.count() >= ProbeEdit.MOST:
             raise WrongState(FULL)
-        if same := probe.edits.filter(steps=made.steps).first():
+        if same := probe.edits.filter(steps=[step.as_json() for step in todo]).first():
             raise BadInput(f"Edit {same.number} was made in just this way.")
-        vault.store_file(made.owner, made.pk, png)
-        made.save(force_insert=True)
+        made = keep(probe, todo, pixels, png, by=by)
         act.note(
             edit=str(made.pk),
             number=made.number,
@@ -60,6 +50,32 @@ def edit(*, by: User, probe: Probe, steps: object) -> ProbeEdit:
             original_sha256=edits.digest(original),
         )
         transaction.on_commit(lambda: tasks.find_faces_of_edit.delay(str(made.pk)), robust=True)
+    return made
+
+
+def keep(
+    probe: Probe,
+    steps: Sequence[edits.Step],
+    pixels: NDArray[uint8],
+    png: bytes,
+    *,
+    by: User,
+    state: Probe.State = Probe.State.RECEIVED,
+) -> ProbeEdit:
+    """The next edit of this probe: its file, sealed with the probe's key, and its row."""
+    made = ProbeEdit(
+        id=uuid4(),
+        probe=probe,
+        number=probe.edits.count() + 1,
+        steps=[step.as_json() for step in steps],
+        made_by=by,
+        sha256=edits.digest(pixels),
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        state=state,
+    )
+    vault.store_file(made.owner, made.pk, png)
+    made.save(force_insert=True)
     return made
 
 

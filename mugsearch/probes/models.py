@@ -82,7 +82,8 @@ class ProbeQuerySet(models.QuerySet["Probe"]):
 class Probe(models.Model):
     """An uploaded image under a case; never enrolled in the gallery. Its id owns its data key.
 
-    PostgreSQL refuses another case or another submitter (migration 0002).
+    PostgreSQL refuses another case, submitter or purpose, and other faces once they were found (migration 0012);
+    an erasure may empty them.
 
     RECEIVED --worker--> READY    (faces found, the investigator picks one)
              --worker--> NO_FACE
@@ -139,8 +140,8 @@ class ProbeEdit(models.Model):
     """A new image made of the original of a probe, which never changes (RULES 6). Sealed with the probe's key.
 
     Its states are those of a probe, and the worker finds its faces in the same way. PostgreSQL refuses any change of
-    what it was made from, how and by whom, another one in its place, and deletion (migration 0011); when the probe is
-    erased, its faces may be emptied.
+    what it was made from, how and by whom, another one in its place, and deletion (migrations 0011 and 0012); when the
+    probe is erased, its faces may be emptied.
     """
 
     MOST = 10  # of one probe

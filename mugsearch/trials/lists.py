@@ -56,10 +56,16 @@ def compose(kind: str, probe: Held, material: Sequence[Held], *, size: int, chan
     return Composed(places, mate_rank=places.index(mate) + 1 if kind == Trial.Kind.MATED and mate else None)
 
 
-def closest_other(probe: Held, material: Sequence[Held]) -> float:
-    """The highest cosine to somebody else; -1 where there is nobody."""
-    others = [one.score for one in _best_of_each(probe, material).values() if one.subject != probe.subject]
-    return max(others, default=-1.0)
+def closest_others(material: Sequence[Held]) -> dict[UUID, float]:
+    """For each photograph the highest cosine to one of somebody else; -1 where there is nobody."""
+    if not material:
+        return {}
+    vectors, people = np.stack([held.vector for held in material]), np.array([held.subject.int for held in material])
+    found = {}
+    for held in material:
+        others = (vectors @ held.vector)[people != held.subject.int]
+        found[held.photo] = float(others.max(initial=-1))
+    return found
 
 
 def _best_of_each(probe: Held, material: Sequence[Held]) -> dict[UUID, Listed]:

@@ -74,6 +74,8 @@ class TrialPhoto(models.Model):
              --worker--> FAILED       (three tries; the reason is in `trouble`)
     READY ----another encoder became active--> RECEIVED (trials.tasks.resume)
     any -----consent withdrawn---------------> ERASED
+
+    PostgreSQL refuses another subject, a change of what is erased, and deletion (trials 0002).
     """
 
     class State(models.TextChoices):
@@ -145,6 +147,9 @@ class Trial(models.Model):
     class Meta:
         ordering: ClassVar = ["-prepared_at", "id"]
         constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["photo"], condition=Q(closed_at__isnull=True), name="one_open_trial_per_photo"
+            ),
             models.CheckConstraint(
                 condition=Q(kind="mated", mate_rank__isnull=False)
                 | Q(kind__in=["non_mated", "look_alike"], mate_rank__isnull=True),

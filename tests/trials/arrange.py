@@ -1,5 +1,8 @@
 """Material to try examiners with, looked at by the fake encoder, and trials that are due."""
 
+from collections.abc import Iterable
+from uuid import UUID
+
 from mugsearch.accounts.models import Role, User
 from mugsearch.probes.models import Search
 from mugsearch.trials import services, working
@@ -41,6 +44,15 @@ def prepare(by: User, kind: str, *, number: int = 1, pairs: int = 1) -> list[Tri
 def search_of(trial: Trial) -> Search:
     search: Search = trial.searches.get()
     return search
+
+
+def people_of(trials: Iterable[Trial]) -> list[UUID]:
+    """Everybody searched with or listed, as often as they are."""
+    found = []
+    for trial in trials:
+        listed = trial.searches.first().candidates.values_list("trial_photo__subject", flat=True)
+        found += {trial.photo.subject_id, *listed}
+    return found
 
 
 def examine(by: User, search: Search, *, naming: int | None = None) -> Examination:

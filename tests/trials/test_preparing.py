@@ -15,7 +15,7 @@ from mugsearch.gallery import encoding
 from mugsearch.gallery.models import Photo, Template
 from mugsearch.probes.models import Candidate, Case, Search
 from mugsearch.probes.services import Purpose, change_priority, submit
-from mugsearch.trials import services, working
+from mugsearch.trials import services, vectors, working
 from mugsearch.trials.models import Subject, Trial, TrialPhoto
 from mugsearch.vault import services as vault
 from reviews import queries, trials
@@ -32,7 +32,7 @@ from tests.factories import (
 )
 from tests.fakes import synthetic_photo
 from tests.reviews.arrange import finished_search
-from tests.trials.arrange import add, examine, look_at_all, material, prepare, search_of, supervisor
+from tests.trials.arrange import add, examine, look_at_all, material, people_of, prepare, search_of, supervisor
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("fake_encoder")]
 
@@ -137,9 +137,14 @@ def test_a_look_alike_trial_lists_the_most_similar_others():
     mona = supervisor()
     material(mona, 30)
     (trial,) = prepare(mona, Trial.Kind.LOOK_ALIKE)
-    (other,) = prepare(mona, Trial.Kind.NON_MATED)
-    lowest = min(one.score for one in search_of(trial).candidates.all())
-    assert lowest > min(one.score for one in search_of(other).candidates.all())
+    held = {one.photo: one for one in vectors.usable(mona.agency, encoding.active())}
+    probe = held.pop(trial.photo_id)
+    best = {one.subject: -1.0 for one in held.values() if one.subject != probe.subject}
+    for one in held.values():
+        if one.subject in best:
+            best[one.subject] = max(best[one.subject], float(one.vector @ probe.vector))
+    listed = set(search_of(trial).candidates.values_list("trial_photo__subject", flat=True))
+    assert listed == set(sorted(best, key=best.__getitem__)[-20:])
 
 
 def test_too_little_material_is_said_with_numbers_and_nothing_is_prepared():
@@ -151,18 +156,10 @@ def test_too_little_material_is_said_with_numbers_and_nothing_is_prepared():
     assert not Search.objects.exists()
 
 
-def test_a_photograph_is_searched_with_in_one_open_trial_at_most():
-    mona = supervisor()
-    material(mona, 21)
-    chosen = prepare(mona, Trial.Kind.NON_MATED, number=42)
-    assert len({trial.photo_id for trial in chosen}) == 42
-    with pytest.raises(BadInput, match="material for 0 of 1"):
-        prepare(mona, Trial.Kind.NON_MATED)
-
-
+@pytest.mark.usefixtures("short_lists")
 def test_trials_come_into_the_queue_one_by_one_over_the_days():
     mona, anna = supervisor(), examiner()
-    material(mona)
+    material(mona, 60)
     trials.prepare(by=mona, counts={"non_mated": 20}, days=14)
     due = sorted(Search.objects.values_list("finished_at", flat=True))
     assert len({at.date() for at in due}) > 3
@@ -172,9 +169,10 @@ def test_trials_come_into_the_queue_one_by_one_over_the_days():
         assert queries.awaiting_examination(by=anna).count() == 20
 
 
+@pytest.mark.usefixtures("short_lists")
 def test_trials_are_due_at_times_of_day_at_which_casework_is_finished():
     mona = supervisor()
-    material(mona)
+    material(mona, 30)
     at = timezone.now().replace(hour=3, minute=33, second=3)
     SearchFactory(finished_at=at, encoder=encoding.active())
     trials.prepare(by=mona, counts={"non_mated": 10}, days=14)
@@ -183,12 +181,13 @@ def test_trials_are_due_at_times_of_day_at_which_casework_is_finished():
     assert {(one.weekday(), one.hour, one.minute) for one in due} == {(like.weekday(), like.hour, like.minute)}
 
 
+@pytest.mark.usefixtures("short_lists")
 def test_no_trial_is_due_at_once_and_none_has_a_time_without_a_fraction():
     """A queue that grows by several at once would tell; so would a full second."""
     mona = supervisor()
-    material(mona)
+    material(mona, 30)
     with time_machine.travel(datetime.datetime(2026, 11, 25, 21, 30, tzinfo=datetime.UTC), tick=True):
-        trials.prepare(by=mona, counts={"non_mated": 40}, days=1)
+        trials.prepare(by=mona, counts={"non_mated": 10}, pairs=4, days=1)
         due = list(Search.objects.values_list("finished_at", flat=True))
         assert all(at > timezone.now() for at in due)
     assert all(at.microsecond for at in due)
@@ -206,6 +205,7 @@ def test_a_closed_trial_is_offered_to_nobody_any_more():
         trials.close(by=mona, trial=trial)
 
 
+@pytest.mark.usefixtures("short_lists")
 def test_two_who_name_the_person_of_a_trial_make_no_lead_and_two_who_disagree_get_a_third():
     mona, anna, ben, cleo = supervisor(), examiner(), examiner(), examiner()
     material(mona)
@@ -287,10 +287,11 @@ def test_nobody_is_on_the_case_of_the_trials():
     assert [case.members.count() for case in cases] == [0, 0]
 
 
+@pytest.mark.usefixtures("short_lists")
 def test_as_many_trials_are_urgent_as_searches_of_casework():
     """If no trial was, an urgent search would be known to be casework."""
     mona = supervisor()
-    material(mona)
+    material(mona, 30)
     prepare(mona, Trial.Kind.NON_MATED, number=5)
     assert set(Search.objects.values_list("probe__case__priority", flat=True)) == {"normal"}
     case = CaseFactory()
@@ -394,7 +395,8 @@ def test_no_case_of_casework_can_have_the_number_of_the_trials():
     assert subject.withdrawn_at
 
 
-def test_two_who_prepare_at_once_never_search_with_one_photograph_in_two_open_trials():
+@pytest.mark.usefixtures("short_lists")
+def test_two_who_prepare_at_once_never_have_one_person_on_two_open_trials():
     """And who withdraws a subject meanwhile waits, or is told of the open trial."""
     mona, sam = supervisor(), supervisor()
     subjects = material(mona, 21)
@@ -415,10 +417,12 @@ def test_two_who_prepare_at_once_never_search_with_one_photograph_in_two_open_tr
         thread.start()
     for thread in threads:
         thread.join()
-    probes = list(Trial.objects.values_list("photo", flat=True))
-    assert len(probes) == len(set(probes))
+    assert len(Trial.objects.all()) > 1
+    shown = people_of(Trial.objects.all())
+    assert len(shown) == len(set(shown))
+    probes = set(Trial.objects.values_list("photo", flat=True))
     gone = set(TrialPhoto.objects.filter(state="erased").values_list("pk", flat=True))
-    assert not gone & set(probes)
+    assert not gone & probes
     assert not Candidate.objects.filter(trial_photo__in=gone).exists()
 
 
