@@ -24,6 +24,16 @@ class CaseSearchForm(forms.Form):
     number = forms.CharField(label="Case number", max_length=64, required=False)
 
 
+class LinesField(forms.CharField):
+    """Text of several lines. Forms send CRLF without script, and LF with it: the same text is to be the same."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, strip=False, **kwargs)
+
+    def to_python(self, value: Any) -> str:
+        return super().to_python(value).replace("\r\n", "\n")
+
+
 class ReadField(forms.CharField):
     """JSON from the comparison screen; None where nothing was sent."""
 
@@ -65,7 +75,7 @@ class FindingForm(forms.Form):
 
     position = forms.CharField(max_length=9)
     conclusion = forms.ChoiceField(choices=Finding.Conclusion.choices, required=False)
-    notes = forms.CharField(max_length=Finding.NOTES_LIMIT, required=False, strip=False)
+    notes = LinesField(max_length=Finding.NOTES_LIMIT)
     saved_at = forms.DateTimeField(required=False)
     drafts = SavedAtField(required=False)
 
@@ -73,7 +83,7 @@ class FindingForm(forms.Form):
         super().__init__(*args, **kwargs)
         for component, label in COMPONENTS.items():
             self.fields[component] = forms.ChoiceField(choices=SAID.items(), label=label, required=False)
-            self.fields[f"{component}_notes"] = forms.CharField(max_length=NOTES_LIMIT, required=False, strip=False)
+            self.fields[f"{component}_notes"] = LinesField(max_length=NOTES_LIMIT)
             self.fields[f"{component}_drawn"] = ReadField(max_length=2000, required=False)
 
     def clean(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from typing import Any, Tuple  # noqa: UP035  an alias is evaluated, and Python 
 
 MANIFEST, HEAD, SIGNATURE, CONTENT = "manifest.json", "head.json", "head.sig", "bundle.json"
 UNLISTED = (MANIFEST, HEAD, SIGNATURE)  # the manifest can't hold its own digest, nor those of what is made after it
-FORMAT = "mugsearch-disclosure/1"
+FORMAT = "mugsearch-disclosure/2"
 
 
 class Refused(Exception):
@@ -271,6 +271,7 @@ def check(bundle: Bundle, key: str | None, kept_head: str | None) -> Iterator[st
     if content["search"]["id"] != head["search"] or content["audit"]["head"] != head["audit_head"]:
         raise Refused("The content is of another search, or of another audit, than the signed head.")
     yield from check_audit(bundle, content["audit"], head["audit_head"], kept_head)
+    yield check_search(content)
     yield check_conclusions(content)
     yield from check_edits(content)
 
@@ -354,6 +355,26 @@ def compared(kept_head: str, matched: bool, first: int) -> str:
             "compared with it. Keep one of a later day, or ask for the audit from there on."
         )
     raise Refused("The head you gave, " + kept_head + ", is not in the chain.")
+
+
+def check_search(content: dict[str, Any]) -> str:
+    """The audit has what was asked for, from when it was: what was searched with, among whom, and how long a list."""
+    search, probe = content["search"], content["probe"]
+    edits = {one["number"]: one["id"] for one in probe["edits"]}
+    said = {
+        "probe": probe["id"],
+        "edit": None if search["edit"] is None else edits.get(search["edit"], "none of this number"),
+        "face": search["face"],
+        "list_size": search["list_size"],
+        "filters": search["filters"],
+        "policy": search["policy_digest"],
+    }
+    for entry in content["audit"]["entries"]:
+        if entry["act"] == "search.requested" and entry["object_id"] == search["id"] and entry["outcome"] == "done":
+            if entry["actor"] != search["requested_by"]["id"] or said != {n: entry["details"].get(n) for n in said}:
+                raise Refused("What was searched with, or among whom, is not what the audit recorded.")
+            return "What was searched with, among whom, under which policy and by whom is what the audit recorded."
+    return "What was searched with can't be checked against the audit: it has no entry of the request."
 
 
 def check_conclusions(content: dict[str, Any]) -> str:

@@ -90,7 +90,8 @@ def face_of(search: Search) -> dict[str, Any]:
 
 
 def box_of(search: Search) -> list[int] | None:
-    """Where that face is on the ORIGINAL: x, y, width, height in its pixels. None where it isn't known any more.
+    """Where that face is on the ORIGINAL: x, y, width, height in its pixels, as far as it is on it. None where it isn't
+    known any more.
 
     In whole pixels, for how a number is written would tell whether it comes from an edit (RULES 12).
     """
@@ -100,7 +101,10 @@ def box_of(search: Search) -> list[int] | None:
     if search.edit is not None:
         size = {"width": search.probe.width, "height": search.probe.height}
         box = edits.to_original(tuple(box), edits.read(search.edit.steps, **size), **size)
-    return [round(number) for number in box]
+    x, y, box_width, box_height = box
+    left, right = (min(max(0, round(at)), search.probe.width) for at in (x, x + box_width))
+    top, bottom = (min(max(0, round(at)), search.probe.height) for at in (y, y + box_height))
+    return [left, top, right - left, bottom - top]
 
 
 def meant(search: Search) -> list[int] | None:

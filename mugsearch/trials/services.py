@@ -71,12 +71,16 @@ def _decoded(number: int, photo: bytes) -> images.Decoded:
         raise BadImage(f"Photograph {number}: {error.message}") from error
 
 
+# One sentence for both: nobody is to learn here whose photograph the gallery or another agency holds.
+KNOWN = "One of these photographs is in use already, so it can't be this subject's. Take others."
+
+
 def _is_new(subject: Subject, photo: images.Decoded) -> bool:
     if Photo.objects.filter(sha256=photo.sha256).exists():
-        raise BadInput("One of these is a booking photograph of the gallery. Trials are made of other people.")
+        raise BadInput(KNOWN)
     known = TrialPhoto.objects.filter(sha256=photo.sha256).first()
     if known and known.subject_id != subject.pk:
-        raise BadInput("One of these photographs belongs to another subject.")
+        raise BadInput(KNOWN)
     return known is None
 
 
@@ -88,7 +92,7 @@ def _add_photo(subject: Subject, decoded: images.Decoded) -> TrialPhoto:
     try:
         photo.save(force_insert=True)
     except IntegrityError as error:  # somebody adds the same file at the same moment
-        raise BadInput("One of these photographs belongs to another subject.") from error
+        raise BadInput(KNOWN) from error
     vault.create_key(photo.pk)
     vault.store_file(photo.pk, photo.pk, images.encode_png(decoded.pixels))
     return photo

@@ -16,6 +16,7 @@ from mugsearch.audit import services as audit
 from mugsearch.engine import images, quality
 from mugsearch.errors import MugsearchError
 from mugsearch.gallery import encoding
+from mugsearch.gallery.models import Encoder
 from mugsearch.trials import vectors
 from mugsearch.trials.models import TrialPhoto
 from mugsearch.vault import services as vault
@@ -73,13 +74,11 @@ def _finish(photo: TrialPhoto, state: TrialPhoto.State, **changes: object) -> No
 
 def left_behind() -> list[UUID]:
     """Those whose message or worker was lost; and, to be looked at anew, those whose encoder is no more."""
-    if not TrialPhoto.objects.exists():
-        return []
     before = timezone.now() - LOST_AFTER
-    active = encoding.active()
-    TrialPhoto.objects.filter(state=TrialPhoto.State.READY).exclude(encoder=active).update(
-        state=TrialPhoto.State.RECEIVED, attempts=0, tried_at=None
-    )
+    if active := Encoder.objects.filter(state=Encoder.State.ACTIVE).first():
+        TrialPhoto.objects.filter(state=TrialPhoto.State.READY).exclude(encoder=active).update(
+            state=TrialPhoto.State.RECEIVED, attempts=0, tried_at=None
+        )
     waiting = TrialPhoto.objects.filter(state=TrialPhoto.State.RECEIVED, received_at__lt=before)
     lost = waiting.filter(Q(tried_at=None) | Q(tried_at__lt=before)).order_by("received_at")
     return list(lost.values_list("pk", flat=True)[:NUDGES])

@@ -27,6 +27,10 @@ def searched(candidates: int = 3, **kwargs: Any) -> Search:
     audit.record("thing.done", by=None, step="before")
     search = finished_search(candidates, **kwargs)
     store_images(search)
+    asked = {"face": search.face, "list_size": search.list_size, "filters": search.filters}
+    asked |= {"probe": str(search.probe_id), "policy": search.policy_digest}
+    asked |= {"edit": str(search.edit_id)} if search.edit_id else {}
+    audit.record("search.requested", by=search.requested_by, obj=search, case=search.probe.case_id, **asked)
     audit.record("search.finished", by=None, obj=search, case=search.probe.case_id, probe=str(search.probe_id))
     audit.record("thing.done", by=None, text="not yours to read: Zzdetail – ü")
     return search

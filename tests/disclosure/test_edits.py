@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mugsearch.disclosure.verify_bundle import Refused, check_edits
+from mugsearch.disclosure.verify_bundle import Refused, check_edits, check_search
 from mugsearch.engine import edits, images
 from mugsearch.probes import editing
 from mugsearch.probes.models import Search
@@ -108,3 +108,25 @@ def test_an_edit_that_is_left_out_is_missed(search: Search) -> None:
         del content["probe"]["edits"][0]
         with pytest.raises(Refused, match="does not show"):
             list(check_edits(content))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"edit": None},
+        {"edit": 1},
+        {"edit": 9},
+        {"face": 1},
+        {"list_size": 50},
+        {"filters": {"sexes": ["F"]}},
+        {"policy_digest": "0" * 64},
+        {"requested_by": {"id": "somebody", "name": "else"}},
+    ],
+    ids=str,
+)
+def test_a_search_that_is_not_the_one_that_was_asked_for_is_refused(change: dict[str, Any], search: Search) -> None:
+    content = content_of(bundle_of(search))
+    assert "is what the audit recorded" in check_search(content)
+    content["search"].update(change)
+    with pytest.raises(Refused, match="What was searched with"):
+        check_search(content)

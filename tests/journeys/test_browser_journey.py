@@ -206,84 +206,6 @@ def test_a_worksheet_is_filled_by_separate_presses_and_with_the_photograph_in_si
     assert Finding.objects.count() == 1
 
 
-def test_an_old_window_asks_before_it_overwrites_what_a_newer_one_saved(desk, provoked):
-    """Two windows of one examiner, by keyboard, and an answer that is lost on the way."""
-    provoked += ["status of 409", "net::ERR_FAILED"]
-    search, user = finished_search(candidates=3), factories.examiner()
-    store_images(search)
-    old = desk(user)
-    old.goto("/reviews/")
-    old.get_by_role("button", name="Examine the next search").click()
-    old.locator("[data-compare].is-live").wait_for()
-    newer = old.context.new_page()
-    newer.goto(old.url)
-    newer.locator("[data-compare].is-live").wait_for()
-    for page, key in ((newer, "2"), (old, "5")):
-        page.bring_to_front()
-        page.wait_for_timeout(500)
-        page.keyboard.press("m")
-        page.keyboard.type(f"typed in {key}")
-        page.keyboard.press("Escape")
-        page.keyboard.press(key)
-        if page is newer:
-            page.get_by_text("Saved", exact=True).wait_for()
-    dialog = old.locator("dialog[data-dialog=outdated]")
-    dialog.wait_for()
-    for text in ("typed in 2", "typed in 5", "support for different people", "some support for the same person"):
-        assert text in dialog.inner_text()
-    require_accessible(old)
-    assert Finding.objects.get().notes == "typed in 2"
-    old.keyboard.press("Escape")  # later; it is asked again, and nothing typed is lost
-    assert old.locator("textarea[name=notes]").input_value() == "typed in 5"
-    old.keyboard.press("j")
-    old.keyboard.press("k")
-    dialog.wait_for()
-    press_on(old, "button", "Keep what is here")
-    old.get_by_text("Saved", exact=True).wait_for()
-    finding = Finding.objects.get()
-    assert (finding.conclusion, finding.notes) == ("1", "typed in 5")
-
-    newer.bring_to_front()
-    newer.keyboard.press("1")
-    dialog = newer.locator("dialog[data-dialog=outdated]")
-    dialog.wait_for()
-    press_on(newer, "button", "Take what is saved")
-    assert newer.locator("input[name=conclusion][value='1']").is_checked()
-    assert newer.locator("textarea[name=notes]").input_value() == "typed in 5"
-    newer.keyboard.press("j")
-    newer.wait_for_timeout(500)
-    newer.keyboard.press("3")
-    newer.get_by_text("Saved", exact=True).wait_for()
-
-    old.bring_to_front()  # it knows nothing of the second candidate's finding
-    old.keyboard.press("x")
-    old.get_by_role("button", name="Exclude them").click()
-    old.get_by_text("Saved", exact=True).wait_for()
-    old.get_by_text("3 of 3 concluded").wait_for()
-    kept = Finding.objects.exclude(conclusion__in=["1", "-3"]).get()
-    assert kept.conclusion == "-1"
-    assert old.locator(f"[data-finding='{kept.conclusion}']").count() == 1
-
-    lost = []
-
-    def lose(route: Any) -> None:  # the server gets it, the answer doesn't arrive
-        if lost:
-            return route.continue_()
-        lost.append(route.fetch())
-        return route.abort()
-
-    old.route("**/findings", lose)
-    old.keyboard.press("4")
-    old.wait_for_timeout(300)
-    old.keyboard.press("m")
-    old.keyboard.type(" and more")
-    old.keyboard.press("Escape")
-    old.get_by_text("Saved", exact=True).wait_for()
-    assert lost[0].ok
-    assert not old.locator("dialog[data-dialog=outdated]").is_visible()
-    assert Finding.objects.get(conclusion="0").notes == "typed in 5 and more"
-
-
 def drawn_at(page: Any, name: str, pane: str) -> tuple[float, float]:
     """Where on the screen the middle of a mark is."""
     shape = page.locator(f"[data-pane={pane}] [data-mark='{name}'] > :is(ellipse, circle)").last
@@ -333,6 +255,14 @@ def test_what_is_drawn_stays_on_its_place_of_the_photograph_and_is_saved(desk):
     region = Finding.objects.get().worksheet["forehead"]["drawn"][1]["candidate"]
     assert region == pytest.approx([0.5, 0.5, 0.25, 0.125], abs=0.01)
     page.keyboard.press("Backspace")
+    page.mouse.move(*on_screen(page, "candidate", 0.3, 0.3))
+    page.mouse.down()
+    page.mouse.move(*on_screen(page, "candidate", 0.5, 0.3), steps=4)
+    page.mouse.up()  # as high as nothing: a point, where it began
+    page.get_by_text("Saved", exact=True).wait_for()
+    point = Finding.objects.get().worksheet["forehead"]["drawn"][1]["candidate"]
+    assert point == [round(share, 4) for share in point] == pytest.approx([0.3, 0.3], abs=0.01)
+    page.keyboard.press("Backspace")
     require_accessible(page)
     page.get_by_text("Saved", exact=True).wait_for()
 
@@ -379,6 +309,8 @@ def test_what_is_drawn_stays_on_its_place_of_the_photograph_and_is_saved(desk):
     page.locator("[data-component=forehead] [data-draw]").click()
     page.get_by_role("button", name="Remove Forehead 1 from the probe").click()
     assert seen.count() == 1
+    page.keyboard.press("ArrowRight")  # the focus is on a button now, and it still is drawing
+    assert "Candidate 1 of 3" in page.locator("[data-place]").inner_text()
     page.locator("[data-pane=candidate] [data-view]").focus()
     page.keyboard.press("Backspace")
     assert seen.count() == 0

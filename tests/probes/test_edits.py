@@ -306,6 +306,14 @@ def test_the_face_is_pointed_out_where_the_original_alone_does_not_tell_it(
     assert (editing.meant(search) is not None) is pointed_out
 
 
+@pytest.mark.parametrize("box", [[-20.4, -9, 60, 60], [200, 300, 90, 90]])
+def test_a_face_that_reaches_beyond_the_picture_is_pointed_out_as_far_as_it_is_on_it(box: list[float]):
+    search = SearchFactory(probe=ProbeFactory(faces=[{"face": {"box": box}, "quality": {}}], width=240, height=320))
+    x, y, width, height = editing.box_of(search) or (-1, -1, 0, 0)
+    assert (x >= 0, y >= 0, x + width <= 240, y + height <= 320) == (True,) * 4
+    assert min(width, height) > 0
+
+
 def test_a_probe_that_was_emptied_breaks_nothing_that_points_out_faces():
     edit = EditFactory()
     search = SearchFactory(probe=edit.probe, edit=edit)

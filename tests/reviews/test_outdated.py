@@ -237,6 +237,15 @@ def test_over_rest_what_was_seen_may_be_said_and_less_than_what_would_be_locked_
     assert client.post(f"{url}/conclude", {"seen": read}, format="json").status_code == 200
 
 
+def test_lines_sent_without_script_are_the_same_text_as_with_it(page, mine):
+    notes = "x\r\n" * 1500  # 4,500 characters as they are sent, 3,000 as they are meant
+    saved = save(mine, conclusion="-2", notes="one\ntwo")
+    same = sent(page, mine, FETCH, notes="one\r\ntwo")
+    assert (same.status_code, same.json()["saved"][0]["saved_at"]) == (200, saved.saved_at.isoformat())
+    assert sent(page, mine, FETCH, notes=notes, saved_at=saved.saved_at.isoformat()).status_code == 200
+    assert Finding.objects.get().notes == "x\n" * 1500
+
+
 def test_without_script_a_difference_in_drawings_alone_is_shown(page, mine):
     save(mine, conclusion="-2", notes="x", worksheet={"eyes": {"drawn": [{"probe": [0.1, 0.1]}]}})
     shown = sent(page, mine, notes="x", eyes_drawn=json.dumps([{"probe": [0.9, 0.9]}]))

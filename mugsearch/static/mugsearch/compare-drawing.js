@@ -296,7 +296,8 @@
   function key({ key: name, shiftKey, repeat, target }) {
     if (!on) return false;
     if (name === "Escape") return stop(), true;
-    if (target.closest("button, a, input, label, summary")) return false;
+    if (target.closest("input, label, summary")) return false;
+    if (target.closest("button, a") && !ARROWS[name] && !PAGES[name]) return false; // they have keys of their own
     byKeys = true;
     const rows = worksheet.rows;
     if (ARROWS[name]) (shiftKey ? resize : move)(...ARROWS[name]);
