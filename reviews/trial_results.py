@@ -201,8 +201,8 @@ def _tried(examinations: QuerySet[Examination]) -> list[Tried]:
         "pk", "search", "rank"
     ):
         listed.setdefault(search, {})[rank] = pk
-    trials = {row.search.trial_id for row in rows}
-    under_way = set(_under_way().filter(pk__in=trials).values_list("pk", flat=True))
+    trials = [row.search.trial for row in rows if row.search.trial]
+    under_way = set(_under_way().filter(pk__in=[trial.pk for trial in trials]).values_list("pk", flat=True))
     tried = []
     for row in rows:
         trial = row.search.trial
