@@ -78,14 +78,14 @@ def test_a_booking_photograph_cannot_become_material():
     from mugsearch.engine import images
 
     PhotoFactory(sha256=images.decode(image).sha256)
-    with pytest.raises(BadInput, match="booking photograph"):
+    with pytest.raises(BadInput, match="is in use already"):
         services.add(by=supervisor(), code="S-3", consent="synthetic", reference="x", photos=[image])
 
 
 def test_a_photograph_belongs_to_one_subject_only():
     mona = supervisor()
     add(mona, 7)
-    with pytest.raises(BadInput, match="another subject"):
+    with pytest.raises(BadInput, match="is in use already"):
         services.add(by=mona, code="S-8", consent="synthetic", reference="Generator 1", photos=[synthetic_photo(7)])
 
 
