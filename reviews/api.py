@@ -256,7 +256,7 @@ class OneExamination(APIView):
         """An examination of yours: the candidates in your order, and what you found."""
         mine = own_examination(request, pk)
         if mine.state == Examination.State.CLAIMED:
-            services.require_fit(signed_in(request), mine.search)
+            services.require_fit(signed_in(request), mine)
         outcomes.examination_opened(by=signed_in(request), examination=mine)
         return _sheet(request, mine)
 

@@ -22,6 +22,7 @@ from mugsearch.probes.models import Case, Search
 
 WORKING_DAY = (8, 18)  # hours between which a search is finished, where there is no casework to go by
 LATELY = 500  # searches of casework that are gone by
+SEEN_TILT = 2.0  # degrees
 CLOSENESS = (1.5, 3.0)  # how many times as high as the face a picture cut to it is
 
 Steps = Sequence[Mapping[str, Any]]  # as engine.edits writes them
@@ -79,7 +80,7 @@ def edit_like(steps: Steps, face: Face, *, width: int, height: int, chance: Rand
     for step in steps:
         ((name, value),) = step.items()
         if name == "rotate":
-            value = _levelling(face)
+            value = _levelling(face, chance)
         if name == "crop":
             value = _round_the_face(face, _read(given, width, height), (width, height), value[2] / value[3], chance)
         given.append({name: value})
@@ -96,10 +97,12 @@ def _read(given: Steps, width: int, height: int) -> list[edits.Step]:
     return []
 
 
-def _levelling(face: Face) -> float:
-    """Degrees to the right after which both eyes are equally high."""
+def _levelling(face: Face, chance: Random) -> float:
+    """Degrees to the right after which the eyes look level: nobody turns by less than is seen, or more finely than the
+    page's slider does, or quite exactly."""
     (x, y), (other_x, other_y), *_ = face.landmarks
-    return round(-math.degrees(math.atan2(other_y - y, other_x - x)), 1)
+    exact = -math.degrees(math.atan2(other_y - y, other_x - x))
+    return round(2 * (exact + chance.uniform(-0.8, 0.8))) / 2 if abs(exact) >= SEEN_TILT else 0.0
 
 
 def _round_the_face(

@@ -20,7 +20,7 @@ from mugsearch.engine import images
 from mugsearch.errors import BadInput, NotAllowed, Unavailable, WrongState
 from mugsearch.gallery.models import Photo
 from mugsearch.probes.editing import shown_with
-from mugsearch.probes.models import Candidate, ProbeEdit, Search
+from mugsearch.probes.models import Candidate, Probe, ProbeEdit, Search
 from mugsearch.trials.models import TrialPhoto
 from mugsearch.trials.services import require_preparer
 from mugsearch.vault import services as vault
@@ -39,7 +39,7 @@ def probe_examined(*, by: User, examination: Examination, thumb: bool = False) -
     """The original, upright and whole, never an edited one (RULES 6); as a thumbnail at most 640 pixels."""
     with audit.act("probe.viewed", by=by, obj=examination.search.probe, thumb=thumb, **_under(examination)):
         _require_open_to(by, examination)
-        return _probe(examination.search.probe_id, thumb=thumb)
+        return _probe(examination.search.probe, thumb=thumb)
 
 
 def edit_examined(*, by: User, examination: Examination, number: int) -> bytes:
@@ -70,7 +70,7 @@ def prepare(search: Search) -> None:
     look kept one, how long it takes would tell the next examiner what the one before looked at."""
     for thumb in (True, False):
         with suppress(Http404, Unavailable):  # whoever looks is told
-            _probe(search.probe_id, thumb=thumb, keep=True)
+            _probe(search.probe, thumb=thumb, keep=True)
         # In no order, so that nobody's first is made last.
         for candidate in search.candidates.select_related("photo", "trial_photo").order_by("?"):
             with suppress(Http404, Unavailable):
@@ -83,7 +83,7 @@ def prepare(search: Search) -> None:
 def probe_of_lead(*, by: User, lead: Lead) -> bytes:
     with audit.act("probe.viewed", by=by, obj=lead.search.probe, **_about(lead)):
         require(by, Role.INVESTIGATOR)
-        return _probe(lead.search.probe_id, thumb=False)
+        return _probe(lead.search.probe, thumb=False)
 
 
 def candidate_of_lead(*, by: User, lead: Lead) -> bytes:
@@ -142,12 +142,12 @@ def _require_open_to(by: User, examination: Examination) -> None:
     if examination.state == Examination.State.RELEASED:
         raise WrongState(ENDED[examination.release])
     if examination.state == Examination.State.CLAIMED:
-        require_fit(by, examination.search)
+        require_fit(by, examination)
 
 
-def _probe(probe: UUID, *, thumb: bool, keep: bool = False) -> bytes:
+def _probe(probe: Probe, *, thumb: bool, keep: bool = False) -> bytes:
     side = PROBE_THUMB if thumb else FULL
-    return _made_once(probe, probe, thumb, lambda pixels: _jpeg(pixels, side), keep=keep)
+    return _made_once(probe.owner, probe.pk, thumb, lambda pixels: _jpeg(pixels, side), keep=keep)
 
 
 def _candidate(candidate: Candidate, *, thumb: bool, keep: bool = False) -> bytes:

@@ -61,21 +61,26 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
     Those they gave back come after all others, urgent ones too: an examiner who can't do it, because they know
     somebody on it, would be offered it again and again and get at nothing else. Meanwhile it is first for the others.
     """
-    mine = Examination.objects.filter(search=OuterRef("pk"), examiner=by)
+    mine = Examination.objects.filter(examiner=by, search__probe__sha256=OuterRef("probe__sha256"))
     # Who has examined the image knows what others found on the same people.
     of_image = Examination.objects.held().filter(examiner=by, search__probe__sha256=OuterRef("probe__sha256"))
     on_case = probes.Case.members.through.objects.filter(case_id=OuterRef("probe__case_id"), user_id=by.pk)
     alive = Candidate.objects.filter(search=OuterRef("pk"), forgotten_at__isnull=True)
     held = Count("examinations", filter=~Q(examinations__state=Examination.State.RELEASED))
+    needed = Case(When(adjudication__isnull=True, then=FEWEST), default=MOST)
+    # Of a trial for several pairs one search after the other: all at once would be counted, and would go, together.
+    before = Q(finished_at__lt=OuterRef("finished_at")) | Q(finished_at=OuterRef("finished_at"), pk__lt=OuterRef("pk"))
+    same_trial = Search.objects.filter(before, trial=OuterRef("trial"))
+    same_trial = same_trial.annotate(places_held=held, places=needed).filter(places_held__lt=F("places"))
     offered: SearchQuerySet = (
         Search.objects.finished()
         .filter(probe__case__agency=by.agency_id, finished_at__lte=timezone.now(), trial__closed_at__isnull=True)
         .exclude(requested_by=by)
         .exclude(probe__submitted_by=by)
-        .filter(~Exists(on_case), ~Exists(of_image), Exists(alive), answer_not_known_to(by))
+        .filter(~Exists(on_case), ~Exists(of_image), ~Exists(same_trial), Exists(alive), answer_not_known_to(by))
         .annotate(
             places_held=held,
-            places=Case(When(adjudication__isnull=True, then=FEWEST), default=MOST),
+            places=needed,
             given_back=Exists(mine),
             urgent=Q(probe__case__priority=probes.Case.Priority.URGENT),
             waits_since=Greatest("finished_at", "adjudication__opened_at"),  # PostgreSQL passes over a NULL

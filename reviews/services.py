@@ -63,7 +63,7 @@ def claim_next(*, by: User) -> Examination:
     with audit.act("examination.claimed", by=by) as act:
         require(by, Role.EXAMINER)
         _require_certificate(by)
-        User.objects.select_for_update(no_key=True).get(pk=by.pk)  # two clicks wait for each other
+        _lock_examiner(by)  # two clicks wait for each other
         if by.examinations.filter(state=Examination.State.CLAIMED).count() >= OPEN_AT_ONCE:
             raise WrongState(f"You hold {OPEN_AT_ONCE} examinations. Conclude one or give one back first.")
         search = _first_still_waiting(by)
@@ -184,6 +184,7 @@ def conclude(*, by: User, examination: Examination, seen: SavedAt | None = None)
     """
     with audit.act("examination.concluded", by=by, obj=examination, case=_case_of(examination)) as act:
         locks.writing()
+        _lock_examiner(by)  # whoever revokes the certificate waits for it
         _lock_search(examination.search_id)
         mine = _claimed(by, examination)
         left = _remaining(mine).count()
@@ -191,27 +192,27 @@ def conclude(*, by: User, examination: Examination, seen: SavedAt | None = None)
             raise WrongState(f"{left} candidate{'s need' if left > 1 else ' needs'} a conclusion first.")
         if lacking := queries.sheet(mine).without_worksheet:
             raise WrongState(f"Fill in the worksheet of candidate {lacking[0]}: a positive conclusion needs it.")
-        if seen is not None and _saved_unknown_to(seen, mine):
-            raise WrongState("Another window has saved findings that this one doesn't show. Load the page again first.")
+        if seen is not None:
+            require_seen(seen, mine)
         _move(mine, state=Examination.State.CONCLUDED, concluded_at=timezone.now())
         act.note(search=str(mine.search_id), findings=_digest(mine))
         act.note(**_settle(mine.search))
     examination.refresh_from_db()
 
 
-def require_fit(by: User, search: Search) -> None:
-    """Whoever goes on with an examination is certified today and still a stranger to the case: it may have been
-    shared with them in between (RULES 12 to 14)."""
+def require_fit(by: User, examination: Examination) -> None:
+    """Whoever goes on with an examination is certified today, has been an examiner all the while, and is still a
+    stranger to the case: it may have been shared with them in between (RULES 12 to 14)."""
     _require_certificate(by)
-    probe = search.probe
+    search, probe = examination.search, examination.search.probe
+    if by.grants.filter(role=Role.EXAMINER, granted_at__gt=examination.claimed_at).exists():
+        raise NotAllowed("You were made an examiner anew since you claimed this search. Give it back.")
     if by.pk in (search.requested_by_id, probe.submitted_by_id):
         raise NotAllowed("You can't examine a search of your own.")
     if probe.case.members.filter(pk=by.pk).exists():
         raise NotAllowed("You can't examine a search of a case you are on.")
     if probe.case.agency_id != by.agency_id:
         raise NotAllowed("You can't examine a search of another agency.")
-    if not Search.objects.filter(queries.answer_not_known_to(by), pk=search.pk).exists():
-        raise NotAllowed("You can't examine this search, because of a role you had. Give it back.")
 
 
 def _require_certificate(by: User) -> None:
@@ -236,6 +237,10 @@ def _first_still_waiting(by: User) -> Search:
     raise WrongState(NOTHING_WAITS)
 
 
+def _lock_examiner(by: User) -> None:
+    User.objects.select_for_update(no_key=True).get(pk=by.pk)
+
+
 def _lock_search(search_id: UUID) -> None:
     """Whoever claims or concludes on this search waits for each other. Foreign keys to it are not held up."""
     Search.objects.select_for_update(no_key=True).get(pk=search_id)
@@ -252,13 +257,18 @@ def _lock_own(by: User, examination: Examination) -> Examination:
 
 def _claimed(by: User, examination: Examination) -> Examination:
     mine = _lock_own(by, examination)
-    require_fit(by, mine.search)
+    require_fit(by, mine)
     return mine
 
 
 def _remaining(examination: Examination) -> QuerySet[Candidate]:
     concluded = examination.findings.exclude(conclusion="").values("candidate")
     return Candidate.objects.filter(search=examination.search_id, forgotten_at__isnull=True).exclude(pk__in=concluded)
+
+
+def require_seen(known: SavedAt, examination: Examination) -> None:
+    if _saved_unknown_to(known, examination):
+        raise WrongState("Another window has saved findings that this one doesn't show. Load the page again first.")
 
 
 def _saved_unknown_to(known: SavedAt, examination: Examination) -> list[UUID]:

@@ -10,9 +10,8 @@ from django.utils import timezone
 from mugsearch.accounts.models import Agency, User
 from mugsearch.probes.models import Candidate
 from mugsearch.trials.models import Subject, Trial, TrialPhoto
-from reviews.models import Examination
 
-# How long an examiner who was told of a trial is taken to know its faces again. A judgement, not a measurement.
+# How long an examiner who saw a trial is taken to know its faces again. A judgement, not a measurement.
 REMEMBERED = datetime.timedelta(days=180)
 
 
@@ -41,11 +40,10 @@ def material_of(supervisor: User) -> Material:
 
 
 def taken(agency: Agency | None) -> set[UUID]:
-    """Subjects on an open trial, searched with or listed: on a second one they would tell both. And those of a trial
-    that somebody was lately told of."""
-    looked_at = (Examination.State.CLAIMED, Examination.State.CONCLUDED)
-    told = Q(closed_at__gte=timezone.now() - REMEMBERED, searches__examinations__state__in=looked_at)
-    trials = Trial.objects.filter(Q(closed_at__isnull=True) | told, agency=agency)
+    """Subjects on an open trial, searched with or listed: on a second one they would tell both. And those of one that
+    was closed lately and that anybody has had before them, concluded or given back."""
+    seen = Q(closed_at__gte=timezone.now() - REMEMBERED, searches__examinations__isnull=False)
+    trials = Trial.objects.filter(Q(closed_at__isnull=True) | seen, agency=agency)
     searched = trials.values_list("photo__subject", flat=True)
     listed = Candidate.objects.filter(search__trial__in=trials, trial_photo__isnull=False)
     return {*searched, *listed.values_list("trial_photo__subject", flat=True)}

@@ -136,9 +136,10 @@ class Answered:
 
 
 def answer_of(examination: Examination) -> Answered | None:
-    """None as long as it may not be told, which is also what casework gives."""
-    trial = examination.search.trial
-    if trial is None or examination.state != Examination.State.CONCLUDED or _under_way().filter(pk=trial.pk).exists():
+    """None as long as it may not be told, which is also what casework gives, and in the same time."""
+    over = Trial.objects.exclude(pk__in=_under_way()).filter(searches__examinations=examination.pk)
+    trial = over.first()
+    if trial is None or examination.state != Examination.State.CONCLUDED:
         return None
     (tried,) = _tried(Examination.objects.filter(pk=examination.pk))
     places = [candidate.pk for candidate in in_order(examination)]

@@ -5,6 +5,7 @@ A trial is a search like any other to whoever examines it. What it is made of is
 """
 
 import datetime
+from collections import Counter
 from collections.abc import Mapping
 from random import SystemRandom
 from uuid import uuid4
@@ -22,7 +23,7 @@ from mugsearch.probes import editing, policy
 from mugsearch.probes.models import Candidate, Case, PriorityChange, Probe, ProbeEdit, Search
 from mugsearch.probes.tasks import have_views_prepared
 from mugsearch.trials import vectors
-from mugsearch.trials.lists import Composed, Held, closest_others, compose
+from mugsearch.trials.lists import Composed, Held, Material, compose
 from mugsearch.trials.models import CASE_NUMBERS, Subject, Trial, TrialPhoto
 from mugsearch.trials.services import require_preparer
 from mugsearch.validators import require_text
@@ -64,8 +65,7 @@ def prepare(*, by: User, counts: Mapping[str, int], pairs: int = 1, days: int = 
             )
             priority = Case.Priority.URGENT if chance.random() < urgent else Case.Priority.NORMAL
             image = _probe(by, cases[priority], trial, rules)
-            for steps in chance.choice(edited) if edited else []:
-                _edit(image, steps, by, chance)
+            _edit(image, chance.choice(edited) if edited else [], by, chance)
             searches += [_queue(trial, image, composed, rules, encoder, len(material), due.pop()) for _ in range(pairs)]
             trials.append(trial)
         act.case = cases[Case.Priority.NORMAL].pk
@@ -111,8 +111,8 @@ def withdraw(*, by: User, subject: Subject) -> None:
             raise WrongState("Somebody is examining a trial with this subject. Wait until they end it, or free it.")
         probes = Probe.objects.filter(searches__trial__photo__in=photos).distinct()
         edits_made = ProbeEdit.objects.filter(probe__in=probes)
-        for owner in [*photos, *probes]:
-            vault.destroy_key(owner.pk)
+        for owner in {*(photo.pk for photo in photos), *(probe.owner for probe in probes)}:
+            vault.destroy_key(owner)
         for file in [*photos, *probes, *edits_made]:
             vault.remove_file(file.pk)
         now = timezone.now()
@@ -198,27 +198,32 @@ def _choose(
     among equals; for look-alikes those first whose closest other is closest."""
     used = dict(Trial.objects.filter(agency=agency).values_list("photo").annotate(Count("pk")))
     apart = taken(agency)
-    free = [held for held in material if held.subject not in apart]
-    chance.shuffle(free)
-    free.sort(key=lambda held: used.get(held.photo, 0))
+    free = Material(material).without(apart)
+    in_turn = list(free.held)
+    chance.shuffle(in_turn)
+    in_turn.sort(key=lambda held: used.get(held.photo, 0))
+    twice = Counter(held.subject for held in free.held)
     chosen: list[Chosen] = []
     for kind in (Trial.Kind.MATED, Trial.Kind.LOOK_ALIKE, Trial.Kind.NON_MATED):
-        wanted, ordered = counts.get(kind, 0), free
+        wanted, ordered = counts.get(kind, 0), in_turn
+        if kind == Trial.Kind.MATED:
+            ordered = [held for held in in_turn if twice[held.subject] > 1]
         if kind == Trial.Kind.LOOK_ALIKE and wanted:
-            closest = closest_others(free)
-            ordered = sorted(free, key=lambda held: (used.get(held.photo, 0), -closest[held.photo]))
+            closest = {held.photo: free.closest_other(held) for held in free.held}
+            left = [held for held in in_turn if held.photo in closest]
+            ordered = sorted(left, key=lambda held: (used.get(held.photo, 0), -closest[held.photo]))
         for held in ordered:
-            if not wanted:
+            if not wanted or len(free.held) < size:
                 break
             if held.subject in apart:
                 continue
             if composed := compose(kind, held, free, size=size, chance=chance):
                 chosen.append((kind, held, composed))
                 apart |= {held.subject, *(place.subject for place in composed.places)}
-                free = [other for other in free if other.subject not in apart]
+                free = free.without(apart)
                 wanted -= 1
         if wanted:
-            raise BadInput(_too_little(kind, counts[kind] - wanted, counts, material, free, size))
+            raise BadInput(_too_little(kind, counts[kind] - wanted, counts, material, free.held, size))
     return chosen
 
 
@@ -230,9 +235,9 @@ def _too_little(
     twice = " one of them with two photographs," if kind == Trial.Kind.MATED else ""
     return (
         f"There is material for {made} of {counts[kind]} trials “{kind.label}”. Each takes {each} people,{twice} who "
-        f"are on no other open trial, and on none that an examiner was told of in the last {REMEMBERED.days} days: a "
-        f"face seen twice would tell both. Of {len(people)} people with {len(material)} usable photographs {len(left)} "
-        "are left. Add more people, or close trials that nobody has begun."
+        f"are on no other open trial, and on none of the last {REMEMBERED.days} days that an examiner has seen: a face "
+        f"known from one trial would tell the other. Of {len(people)} people with {len(material)} usable "
+        f"photographs {len(left)} are left. Add more people, or close trials that nobody has begun."
     )
 
 
@@ -250,19 +255,23 @@ def _probe(by: User, case: Case, trial: Trial, rules: policy.Policy) -> Probe:
         height=photo.height,
         state=Probe.State.READY,
         faces=[{"face": photo.face, "quality": photo.quality}],
+        trial_photo=photo,
     )
-    vault.create_key(probe.pk)
-    vault.store_file(probe.pk, probe.pk, vault.read_file(photo.pk, photo.pk))
+    # Under the photograph's own key: whatever becomes of this preparation, withdrawing the consent destroys the copy.
+    vault.store_file(probe.owner, probe.pk, vault.read_file(photo.pk, photo.pk))
     return probe
 
 
-def _edit(probe: Probe, steps: likeness.Steps, by: User, chance: SystemRandom) -> None:
+def _edit(probe: Probe, like: list[likeness.Steps], by: User, chance: SystemRandom) -> None:
     """As casework has them, or none where the photograph needs no such edit."""
     face = Face.from_dict(probe.faces[0]["face"])
-    todo = likeness.edit_like(steps, face, width=probe.width, height=probe.height, chance=chance)
-    if todo and not probe.edits.filter(steps=[step.as_json() for step in todo]).exists():
-        pixels = edits.apply(todo, editing.stored(probe))
-        editing.keep(probe, todo, pixels, images.encode_png(pixels), by=by, state=Probe.State.READY)
+    size = {"width": probe.width, "height": probe.height}
+    wanted = [likeness.edit_like(steps, face, **size, chance=chance) for steps in like]
+    original = editing.stored(probe) if any(wanted) else None
+    for at, todo in enumerate(wanted):
+        if todo and original is not None and todo not in wanted[:at]:
+            pixels = edits.apply(todo, original)
+            editing.keep(probe, todo, pixels, images.encode_png(pixels), by=by, state=Probe.State.READY)
 
 
 def _queue(

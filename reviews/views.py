@@ -92,7 +92,7 @@ def examination(request: HttpRequest, examination_id: UUID) -> HttpResponse:
     if mine.state == Examination.State.CONCLUDED:
         return render(request, "reviews/concluded.html", _concluded(sheet))
     try:
-        services.require_fit(signed_in(request), mine.search)
+        services.require_fit(signed_in(request), mine)
     except NotAllowed as error:
         context = {"examination": mine, "reason": error.message}
         return render(request, "reviews/only_give_back.html", context, status=403)
@@ -103,16 +103,18 @@ def examination(request: HttpRequest, examination_id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def conclude(request: HttpRequest, examination_id: UUID) -> HttpResponse:
     """Asks first, unless the comparison screen has asked already."""
-    mine = own_examination(request, examination_id)
-    if request.method == "POST" and "ask" not in request.POST:
-        form = ConcludeForm(request.POST)
-        if not form.is_valid():
-            raise BadInput(refusal(form))
+    mine, asks = own_examination(request, examination_id), "ask" in request.POST
+    form = ConcludeForm(request.POST)
+    if not form.is_valid():
+        raise BadInput(refusal(form))
+    if request.method == "POST" and not asks:
         services.conclude(by=signed_in(request), examination=mine, seen=form.cleaned_data["seen"])
         messages.success(request, "Your examination is concluded. Thank you.")
         return redirect("examination", mine.pk)
     if mine.state != Examination.State.CLAIMED:
         return redirect("examination", mine.pk)
+    if asks:
+        services.require_seen(form.cleaned_data["seen"], mine)
     sheet = queries.sheet(mine)
     context = {"sheet": sheet, "summary": _summary(sheet), "seen": _saved_at(sheet.places)}
     return render(request, "reviews/conclude.html", context)

@@ -94,6 +94,7 @@ def set_active(*, by: User, user: User, active: bool) -> None:
 def revoke_certificate(*, by: User, certificate: ExaminerCertificate) -> None:
     with audit.act("certificate.revoked", by=by, obj=certificate.examiner, certificate=str(certificate.pk)):
         require(by, Role.ADMINISTRATOR)
+        User.objects.select_for_update(no_key=True).get(pk=certificate.examiner_id)  # who concludes ends it first
         revoked = ExaminerCertificate.objects.filter(pk=certificate.pk, revoked_at__isnull=True)
         if revoked.update(revoked_at=timezone.now(), revoked_by=by) != 1:
             raise WrongState("This certificate is revoked already.")

@@ -80,7 +80,7 @@ class ProbeQuerySet(models.QuerySet["Probe"]):
 
 
 class Probe(models.Model):
-    """An uploaded image under a case; never enrolled in the gallery. Its id owns its data key.
+    """An uploaded image under a case; never enrolled in the gallery. `owner` is whose data key it is sealed with.
 
     PostgreSQL refuses another case, submitter or purpose, and other faces once they were found (migration 0012);
     an erasure may empty them.
@@ -112,6 +112,13 @@ class Probe(models.Model):
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
     idempotency_key = models.CharField(max_length=64, null=True)
+    trial_photo = models.ForeignKey(
+        TrialPhoto,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="Of which it is a copy; empty: casework.",
+    )
     state = models.CharField(max_length=8, choices=State, default=State.RECEIVED)
     # [{"face": engine.encoders.Face.to_dict(), "quality": {"score", "reasons", "measures"}}], largest first.
     faces = models.JSONField(default=list)
@@ -132,8 +139,8 @@ class Probe(models.Model):
 
     @property
     def owner(self) -> uuid.UUID:
-        """Whose data key the stored image is sealed with."""
-        return self.id
+        """Whose data key the stored image is sealed with. A copy of a trial photograph goes with the original."""
+        return self.trial_photo_id or self.id
 
 
 class ProbeEdit(models.Model):
@@ -176,7 +183,7 @@ class ProbeEdit(models.Model):
 
     @property
     def owner(self) -> uuid.UUID:
-        return self.probe_id
+        return self.probe.owner
 
     @property
     def words(self) -> str:

@@ -192,6 +192,14 @@ def test_a_window_that_shows_less_than_what_would_be_locked_locks_nothing(page, 
     assert mine.state == "concluded"
 
 
+def test_without_script_one_isn_t_asked_to_lock_what_the_page_before_didn_t_show(page, all_excluded):
+    mine, browser, url = all_excluded, page(all_excluded.examiner), f"/reviews/{all_excluded.pk}/conclude"
+    loaded = unescape(SEEN.search(browser.get(f"/reviews/{mine.pk}").text)[1])
+    assert browser.post(url, {"ask": "1", "seen": loaded}).status_code == 200
+    find(mine.examiner, mine, candidate(mine.search, 1), "no_conclusion")  # in another window
+    assert browser.post(url, {"ask": "1", "seen": loaded}).status_code == 409
+
+
 def test_having_saved_later_doesnt_mean_having_seen_what_another_window_saved_before(page, all_excluded):
     mine, browser = all_excluded, page(all_excluded.examiner)
     loaded = json.loads(unescape(SEEN.search(browser.get(f"/reviews/{mine.pk}").text)[1]))

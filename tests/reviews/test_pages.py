@@ -113,7 +113,9 @@ def test_two_examiners_go_through_the_pages_and_make_a_lead(page: Page):
         early = browser.post(f"/reviews/{mine.pk}/conclude")
         assert early.status_code == 409
         browser.post(f"/reviews/{mine.pk}/findings", {"position": "remaining", "conclusion": "-3"})
-        asked = browser.post(f"/reviews/{mine.pk}/conclude", {"ask": "1"})
+        shown = browser.get(f"/reviews/{mine.pk}").text
+        seen = unescape(re.search(r'name="seen" value="([^"]*)"', shown)[1])
+        asked = browser.post(f"/reviews/{mine.pk}/conclude", {"ask": "1", "seen": seen})
         assert "After this nothing can be changed" in asked.text
         seen = unescape(re.search(r'name="seen" value="([^"]*)"', asked.text)[1])
         done = browser.post(f"/reviews/{mine.pk}/conclude", {"seen": seen}, follow=True)

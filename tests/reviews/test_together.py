@@ -1,17 +1,20 @@
 """Many people, or one person many times, at the same moment: one wins, the others are told, all is on record."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
 from django.db import connection
 
+from mugsearch.accounts.models import User
+from mugsearch.accounts.services import revoke_certificate
 from mugsearch.audit.models import Entry
 from mugsearch.errors import MugsearchError
 from reviews import services
 from reviews.models import Examination, Lead
-from tests.factories import examiner
+from tests.factories import administrator, examiner
 from tests.reviews.arrange import SAME, candidate, claim, examine, find, finished_search
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -88,3 +91,30 @@ def test_the_two_who_disagree_at_the_same_moment_are_followed_by_one_third() -> 
     assert outcomes == {"done": 2}
     assert search.adjudication
     assert services.claim_next(by=examiner()).search == search
+
+
+def test_whoever_revokes_a_certificate_waits_for_who_concludes_under_it(monkeypatch):
+    """Else PostgreSQL refused the conclusion with an error nobody understands."""
+    admin, anna, search = administrator(), examiner(), finished_search(2)
+    mine = claim(anna, search)
+    services.exclude_remaining(by=anna, examination=mine)
+    looked, at_it = services._require_certificate, threading.Event()
+
+    def slowly(by: User) -> None:
+        looked(by)
+        at_it.set()
+        time.sleep(0.5)
+
+    def revoke() -> None:
+        at_it.wait(10)
+        revoke_certificate(by=admin, certificate=anna.certificates.get())
+        connection.close()
+
+    monkeypatch.setattr(services, "_require_certificate", slowly)
+    revoking = threading.Thread(target=revoke)
+    revoking.start()
+    services.conclude(by=anna, examination=mine)
+    revoking.join()
+    mine.refresh_from_db()
+    assert mine.state == "concluded"
+    assert not anna.may_examine()

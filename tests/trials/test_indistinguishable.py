@@ -27,10 +27,10 @@ RANDOM = re.compile(
 )
 
 
-def all_alike(owner: Any) -> None:
+def all_alike(owner: Any, name: Any = None) -> None:
     """The same grey picture behind everything, so that nothing but the kind of search can make a difference."""
     vault.create_key(owner)
-    vault.store_file(owner, owner, images.encode_png(np.full((320, 240, 3), 90, dtype=np.uint8)))
+    vault.store_file(owner, name or owner, images.encode_png(np.full((320, 240, 3), 90, dtype=np.uint8)))
 
 
 @pytest.fixture
@@ -40,7 +40,8 @@ def trial(monkeypatch: pytest.MonkeyPatch) -> Trial:
     (made,) = prepare(mona, Trial.Kind.MATED)
     for photo in TrialPhoto.objects.all():
         all_alike(photo.pk)
-    all_alike(search_of(made).probe_id)
+    probe = search_of(made).probe
+    all_alike(probe.owner, probe.pk)
     return made
 
 
