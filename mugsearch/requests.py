@@ -1,6 +1,7 @@
 """What a request may look like before anything reads it: how large, and how its JSON and its Accept are taken."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -11,6 +12,7 @@ from rest_framework.parsers import JSONParser
 
 from mugsearch.engine import images
 from mugsearch.gallery import staging
+from mugsearch.validators import UNSTORABLE
 
 FORM = 2**20  # bytes; a form, or a JSON body
 PHOTOGRAPH = images.DEFAULT_LIMITS.max_bytes + FORM
@@ -65,10 +67,38 @@ class AnyAccept(DefaultContentNegotiation):
 
 
 class ShallowJSONParser(JSONParser):
-    """A hundred thousand brackets are a bad request, not a server error."""
+    """A hundred thousand brackets are a bad request, not a server error, and so is text that nobody can store."""
 
     def parse(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().parse(*args, **kwargs)
+            sent = super().parse(*args, **kwargs)
+            storable = not any(map(UNSTORABLE.search, _texts_of(sent)))
         except RecursionError as error:
             raise ParseError("The JSON is nested too deeply.") from error
+        if not storable:
+            raise ParseError("The text holds NUL or half a character.")
+        return sent
+
+
+def _texts_of(sent: Any) -> Iterator[str]:
+    if isinstance(sent, str):
+        yield sent
+    elif isinstance(sent, dict):
+        for name, value in sent.items():
+            yield name
+            yield from _texts_of(value)
+    elif isinstance(sent, list):
+        for value in sent:
+            yield from _texts_of(value)
+
+
+def in_utf_8(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Requests are read as UTF-8, whatever codec they name: Django takes any that Python knows, and fails on some
+    before there is a request to answer."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Any:
+        kind = environ.get("CONTENT_TYPE", "")
+        environ["CONTENT_TYPE"] = re.sub(r";\s*charset\*?\s*=[^;]*", "", kind, flags=re.IGNORECASE)
+        return application(environ, start_response)
+
+    return answer

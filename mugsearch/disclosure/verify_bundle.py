@@ -27,6 +27,7 @@ from typing import Any, Tuple  # noqa: UP035  an alias is evaluated, and Python 
 MANIFEST, HEAD, SIGNATURE, CONTENT = "manifest.json", "head.json", "head.sig", "bundle.json"
 UNLISTED = (MANIFEST, HEAD, SIGNATURE)  # the manifest can't hold its own digest, nor those of what is made after it
 FORMAT = "mugsearch-disclosure/2"
+HERE = Path(__file__).resolve().parent
 
 
 class Refused(Exception):
@@ -130,15 +131,11 @@ def roots() -> tuple[list[int], list[int]]:
 
 
 def root(number: int, degree: int) -> int:
-    """The largest integer whose power is not above `number`."""
-    low, high = 0, 1 << (number.bit_length() // degree + 1)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if middle**degree <= number:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    """The largest integer whose power is not above `number`, by Newton's method from above."""
+    found = 1 << (number.bit_length() // degree + 1)
+    while found**degree > number:
+        found = ((degree - 1) * found + number // found ** (degree - 1)) // degree
+    return found
 
 
 CONSTANTS, INITIAL = roots()
@@ -181,14 +178,8 @@ def local_header(name: bytes, data: bytes) -> bytes:
 
 
 def directory_entry(name: bytes, header: bytes, offset: int) -> bytes:
-    what_the_header_says = header[4:30]
-    return (
-        b"PK\x01\x02"
-        + struct.pack("<H", 0x0314)
-        + what_the_header_says
-        + struct.pack("<3H2I", 0, 0, 0, 0o100600 << 16, offset)
-        + name
-    )
+    what_the_header_says, place = header[4:30], struct.pack("<3H2I", 0, 0, 0, 0o100600 << 16, offset)
+    return b"PK\x01\x02" + struct.pack("<H", 0x0314) + what_the_header_says + place + name
 
 
 def directory_end(count: int, size: int, offset: int) -> bytes:
@@ -228,6 +219,8 @@ def plain(name: bytes) -> str:
 
 def files_of_folder(path: Path) -> Iterator[tuple[str, bytes]]:
     for place in sorted(path.rglob("*")):
+        if place.is_symlink():
+            raise Refused("The folder holds a link: " + place.relative_to(path).as_posix() + ".")
         if not place.is_dir():
             yield place.relative_to(path).as_posix(), place.read_bytes()
 
@@ -270,9 +263,11 @@ def check(bundle: Bundle, key: str | None, kept_head: str | None) -> Iterator[st
         raise Refused("This bundle has another format than this program checks; use the one inside it.")
     if content["search"]["id"] != head["search"] or content["audit"]["head"] != head["audit_head"]:
         raise Refused("The content is of another search, or of another audit, than the signed head.")
+    check_images(bundle, content)
     yield from check_audit(bundle, content["audit"], head["audit_head"], kept_head)
     yield check_search(content)
     yield check_conclusions(content)
+    yield check_outcome(content)
     yield from check_edits(content)
 
 
@@ -307,6 +302,16 @@ def check_files(bundle: Bundle, head: dict[str, Any]) -> str:
         f"All {len(listed)} files have the SHA-256 and the size that the signed manifest says; none is missing, none "
         "was added."
     )
+
+
+def check_images(bundle: Bundle, value: Any) -> None:
+    """Every image that the content speaks of is the file of this name."""
+    if isinstance(value, dict):
+        if "file" in value and bundle.found.get(value["file"], {}).get("sha256") != value.get("sha256"):
+            raise Refused("The content speaks of another image than the file " + str(value["file"]) + ".")
+        value = list(value.values())
+    for part in value if isinstance(value, list) else ():
+        check_images(bundle, part)
 
 
 def check_audit(bundle: Bundle, audit: dict[str, Any], head: str, kept_head: str | None) -> Iterator[str]:
@@ -357,77 +362,100 @@ def compared(kept_head: str, matched: bool, first: int) -> str:
     raise Refused("The head you gave, " + kept_head + ", is not in the chain.")
 
 
+def recorded(content: dict[str, Any], act: str) -> dict[str, dict[str, Any]]:
+    """The entries of one kind of act, by what it was done to."""
+    entries = (entry for entry in content["audit"]["entries"] if entry["act"] == act and entry["outcome"] == "done")
+    return {entry["object_id"]: entry for entry in entries}
+
+
 def check_search(content: dict[str, Any]) -> str:
-    """The audit has what was asked for, from when it was: what was searched with, among whom, and how long a list."""
-    search, probe = content["search"], content["probe"]
+    """The audit has what was asked for and what was found: with what, among whom, by which encoder, which list."""
+    search, probe, gallery = content["search"], content["probe"], content["search"]["gallery"]
     edits = {one["number"]: one["id"] for one in probe["edits"]}
-    said = {
-        "probe": probe["id"],
-        "edit": None if search["edit"] is None else edits.get(search["edit"], "none of this number"),
-        "face": search["face"],
-        "list_size": search["list_size"],
-        "filters": search["filters"],
-        "policy": search["policy_digest"],
-    }
-    for entry in content["audit"]["entries"]:
-        if entry["act"] == "search.requested" and entry["object_id"] == search["id"] and entry["outcome"] == "done":
-            if entry["actor"] != search["requested_by"]["id"] or said != {n: entry["details"].get(n) for n in said}:
-                raise Refused("What was searched with, or among whom, is not what the audit recorded.")
-            return "What was searched with, among whom, under which policy and by whom is what the audit recorded."
-    return "What was searched with can't be checked against the audit: it has no entry of the request."
+    asked = {name: search[name] for name in ("face", "list_size", "filters")}
+    asked["probe"], asked["policy"] = probe["id"], search["policy_digest"]
+    asked["edit"] = None if search["edit"] is None else edits.get(search["edit"], "none of this number")
+    found = {**search["proof"], "generation": gallery["generation"], "gallery_size": gallery["size"]}
+    found["threshold"], found["probe_sha256"] = search["threshold"], probe["upload"]["sha256"]
+    found["encoder"], found["encoder_digest"] = search["encoder"]["name"], search["encoder"]["digest"]
+    found["candidates"] = sorted(one["id"] for one in content["candidates"])
+    request = recorded(content, "search.requested").get(search["id"])
+    end = recorded(content, "search.finished").get(search["id"])
+    if request is None or end is None:
+        raise Refused("The audit shows no entry of the search's request, or none of its end.")
+    if request["actor"] != search["requested_by"]["id"] or any(request["details"].get(n) != asked[n] for n in asked):
+        raise Refused("What was searched with, or among whom, is not what the audit recorded.")
+    if any(end["details"].get(name, found[name]) != found[name] for name in found):
+        raise Refused("What was found, or by what, is not what the audit recorded.")
+    return "What was searched with, among whom, by whom and by which encoder, and the list are as the audit recorded."
 
 
 def check_conclusions(content: dict[str, Any]) -> str:
-    """The audit has an HMAC of what was concluded, made when it was locked; the bundle has its key."""
-    ids = {one["rank"]: one["id"] for one in content["candidates"]}
-    recorded = {
-        entry["object_id"]: entry["details"]["findings"]
-        for entry in content["audit"]["entries"]
-        if entry["act"] == "examination.concluded" and "findings" in entry["details"]
-    }
+    """Each is as it was locked and by whom the audit says, and all that the audit has are there."""
+    concluded = recorded(content, "examination.concluded")
     fitting, others = 0, 0
     for one in content["examinations"]:
         if one["state"] != "concluded":
             continue
-        if one["secret"] is None or one["id"] not in recorded:
+        entry = concluded.pop(one["id"], None)
+        if entry is None or entry["actor"] != one["examiner"]["id"]:
+            raise Refused(f"Of the examination {one['id']} the audit shows no conclusion by this examiner.")
+        if one["secret"] is None and any(candidate["expunged"] for candidate in content["candidates"]):
             others += 1
-            continue
-        said = [
-            [ids[finding["rank"]], finding["conclusion"], finding["notes"], *filter(None, [finding["worksheet"]])]
-            for finding in one["findings"]
-        ]
-        said.sort(key=lambda finding: str(finding[0]))
-        text = json.dumps(said, sort_keys=True).encode("ascii")
-        if hmac.new(bytes.fromhex(one["secret"]), text, "sha256").hexdigest() != recorded[one["id"]]:
+        elif digest_of_findings(one, content) == entry["details"]["findings"]:
+            fitting += 1
+        else:
             raise Refused(f"The conclusions of the examination {one['id']} are not those the audit recorded.")
-        fitting += 1
+    if concluded:
+        raise Refused("The audit recorded a conclusion that the content does not show.")
     sentence = f"The conclusions, notes and worksheets of {fitting} examinations are those the audit recorded."
-    if others:
-        sentence += (
-            f" Of {others} this can't be checked: somebody on the list was expunged since, or there is no entry."
-        )
-    return sentence
+    return sentence + (f" Of {others} this can't be told: somebody on the list was expunged since." if others else "")
+
+
+def digest_of_findings(examination: dict[str, Any], content: dict[str, Any]) -> str:
+    """The audit has an HMAC of what was concluded, made when it was locked; the bundle has its key."""
+    ids = {one["rank"]: one["id"] for one in content["candidates"]}
+    said = [
+        [ids[one["rank"]], one["conclusion"], one["notes"], *filter(None, [one["worksheet"]])]
+        for one in examination["findings"]
+    ]
+    text = json.dumps(sorted(said, key=lambda one: str(one[0])), sort_keys=True).encode("ascii")
+    return hmac.new(bytes.fromhex(examination["secret"] or ""), text, "sha256").hexdigest()
+
+
+def check_outcome(content: dict[str, Any]) -> str:
+    """The candidates show what the examinations say of them, and those came to what the audit has."""
+    said: dict[int, list[Any]] = {one["rank"]: [] for one in content["candidates"]}
+    for number, examination in enumerate(content["examinations"], start=1):
+        for one in examination["findings"] if examination["state"] == "concluded" else ():
+            rating = int(one["conclusion"]) if re.fullmatch("-?[0-3]", one["conclusion"]) else None
+            said[one["rank"]].append((number, one["conclusion"], rating))
+            if one["rating"] != rating:
+                raise Refused(f"A rating of the examination {examination['id']} is not that of its conclusion.")
+    for one in content["candidates"]:
+        if said[one["rank"]] != [(its["examination"], its["conclusion"], its["rating"]) for its in one["conclusions"]]:
+            raise Refused(f"What is said of the candidate at rank {one['rank']} is not what the examinations say.")
+    ends = sorted(recorded(content, "examination.concluded").values(), key=lambda entry: entry["number"])[-1:]
+    outcome, lead = content["decision"]["outcome"], (content["lead"] or {}).get("id")
+    if [(end["details"].get("outcome"), end["details"].get("lead")) for end in ends] not in ([], [(outcome, lead)]):
+        raise Refused("What the examinations came to is not what the audit recorded.")
+    return "Each candidate shows what the examinations say, and what those came to is what the audit recorded."
 
 
 def check_edits(content: dict[str, Any]) -> Iterator[str]:
     """The audit has the steps and the digest of the pixels of every edit of the probe, from when it was made."""
-    recorded = {
-        entry["details"]["edit"]: entry
-        for entry in content["audit"]["entries"]
-        if entry["act"] == "probe.edited" and entry["outcome"] == "done"
-    }
+    done = (entry for entry in content["audit"]["entries"] if entry["outcome"] == "done")
+    made = {entry["details"]["edit"]: entry for entry in done if entry["act"] == "probe.edited"}
     for one in content["probe"]["edits"]:
-        entry = recorded.pop(one["id"], None)
+        entry = made.pop(one["id"], None)
         said = {"edit": one["id"], "number": one["number"], "steps": one["steps"], "sha256": one["pixels_sha256"]}
         if entry is None or entry["actor"] != one["made_by"]["id"] or said != {n: entry["details"][n] for n in said}:
             raise Refused(f"The edit {one['number']} of the probe is not the one the audit recorded.")
-    if recorded:
+    if made:
         raise Refused("The audit recorded an edit of the probe that the content does not show.")
-    if content["probe"]["edits"]:
-        yield (
-            f"The steps and digests of {len(content['probe']['edits'])} edits of the probe are those the audit "
-            "recorded. To see that the steps make these pixels, make them again from probe.png."
-        )
+    if count := len(content["probe"]["edits"]):
+        yield f"The steps and digests of {count} edits of the probe are those the audit recorded."
+        yield "To see that the steps of an edit make its pixels, make them again from probe.png."
 
 
 def lines_of(bundle: Bundle) -> Iterator[dict[str, Any]]:
@@ -446,11 +474,7 @@ def digest_of_link(line: dict[str, Any], previous: str) -> str:
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Check a disclosure bundle of a mugsearch search, offline.")
     parser.add_argument(
-        "bundle",
-        nargs="?",
-        type=Path,
-        default=Path(__file__).resolve().parent,
-        help="the ZIP, or the folder it was unpacked into",
+        "bundle", nargs="?", type=Path, default=HERE, help="the ZIP, or the folder it was unpacked into"
     )
     parser.add_argument("--key", metavar="FINGERPRINT", help="of the agency's key, got by another way than the bundle")
     parser.add_argument("--head", metavar="NUMBER:DIGEST", help="of the audit, as somebody outside the agency kept it")

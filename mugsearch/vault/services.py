@@ -73,7 +73,7 @@ def seal(owner: UUID, name: str, data: bytes) -> bytes:
 def unseal(owner: UUID, name: str, sealed: bytes) -> bytes:
     try:
         return AESGCM(_keys().get(owner)).decrypt(sealed[:NONCE], sealed[NONCE:], _bound_to(owner, name))
-    except InvalidTag as error:
+    except (InvalidTag, ValueError) as error:  # ValueError: cut off before its nonce ends
         raise Unavailable("A stored record is damaged or was moved: it does not open with its own key.") from error
 
 

@@ -2,13 +2,16 @@
 
 import base64
 import io
+from typing import Any
 
 import pytest
 from django.test import Client
 
+from mugsearch.accounts.models import Role
 from mugsearch.audit.models import Entry
+from mugsearch.requests import in_utf_8
 from tests import factories
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -108,3 +111,27 @@ def test_an_act_that_breaks_leaves_an_entry_and_nothing_else():
     assert not Agency.objects.exists()
     entry = Entry.objects.get()
     assert (entry.outcome, entry.details) == ("failed", {"reason": "ZeroDivisionError"})
+
+
+@pytest.mark.parametrize("text", ["\\ud800", "a\\u0000b"])
+def test_text_that_nobody_can_store_is_a_bad_request_wherever_it_stands(api: Any, text: str) -> None:
+    client = api(UserFactory(roles=[Role.ADMINISTRATOR]))
+    for body in (f'{{"agency": "{text}"}}', f'{{"{text}": 1}}', f'{{"roles": [{{"x": ["{text}"]}}]}}'):
+        answer = client.post("/api/v1/users", body, content_type="application/json")
+        assert (answer.status_code, "NUL or half a character" in answer.json()["detail"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("multipart/form-data; boundary=x; charset=hex", "multipart/form-data; boundary=x"),
+        ("text/plain;charset=utf-7", "text/plain"),
+        ("application/json; Charset = rot13; a=b", "application/json; a=b"),
+        ("multipart/form-data; boundary=charset", "multipart/form-data; boundary=charset"),
+        ("", ""),
+    ],
+)
+def test_requests_are_read_as_utf_8_whatever_codec_they_name(sent: str, read: str) -> None:
+    seen: list[str] = []
+    in_utf_8(lambda environ, _: seen.append(environ["CONTENT_TYPE"]))({"CONTENT_TYPE": sent}, None)
+    assert seen == [read]

@@ -31,7 +31,24 @@ def searched(candidates: int = 3, **kwargs: Any) -> Search:
     asked |= {"probe": str(search.probe_id), "policy": search.policy_digest}
     asked |= {"edit": str(search.edit_id)} if search.edit_id else {}
     audit.record("search.requested", by=search.requested_by, obj=search, case=search.probe.case_id, **asked)
-    audit.record("search.finished", by=None, obj=search, case=search.probe.case_id, probe=str(search.probe_id))
+    audit.record(
+        "search.finished",
+        by=None,
+        obj=search,
+        case=search.probe.case_id,
+        probe=str(search.probe_id),
+        probe_sha256=search.probe.sha256,
+        encoder=search.encoder.name,
+        encoder_digest=search.encoder.digest,
+        generation=search.generation,
+        gallery_size=search.gallery_size,
+        depth=search.depth,
+        scanned=search.scanned,
+        rescored=search.rescored,
+        ceiling=search.ceiling,
+        threshold=None,
+        candidates=sorted(str(one.pk) for one in search.candidates.all()),
+    )
     audit.record("thing.done", by=None, text="not yours to read: Zzdetail – ü")
     return search
 

@@ -126,7 +126,34 @@ def test_an_edit_that_is_left_out_is_missed(search: Search) -> None:
 )
 def test_a_search_that_is_not_the_one_that_was_asked_for_is_refused(change: dict[str, Any], search: Search) -> None:
     content = content_of(bundle_of(search))
-    assert "is what the audit recorded" in check_search(content)
+    assert "as the audit recorded" in check_search(content)
     content["search"].update(change)
     with pytest.raises(Refused, match="What was searched with"):
+        check_search(content)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"encoder": {"name": "another", "digest": "f" * 64}},
+        {"encoder": {"name": "fake", "digest": "0" * 64}},
+        {"gallery": {"generation": 1, "size": 9}},
+        {"threshold": 0.5},
+        {"proof": {"scanned": 0}},
+    ],
+    ids=str,
+)
+def test_a_list_that_is_not_the_one_that_was_found_is_refused(change: dict[str, Any], search: Search) -> None:
+    content = content_of(bundle_of(search))
+    content["search"].update(change)
+    with pytest.raises(Refused, match="What was found"):
+        check_search(content)
+    for hidden in ("search.requested", "search.finished"):
+        content = content_of(bundle_of(search))
+        content["audit"]["entries"] = [entry for entry in content["audit"]["entries"] if entry["act"] != hidden]
+        with pytest.raises(Refused, match="no entry of the search's request, or none of its end"):
+            check_search(content)
+    content = content_of(bundle_of(search))
+    del content["candidates"][0]
+    with pytest.raises(Refused, match="What was found"):
         check_search(content)

@@ -7,6 +7,7 @@ import shutil
 import zipfile
 from hashlib import sha256, sha512
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 from mugsearch.audit.models import Entry
 from mugsearch.disclosure import links, signing
 from mugsearch.disclosure import verify_bundle as verifier
-from tests.disclosure.arrange import VERIFIER, bundle_of, files_of, unpacked, verified, with_lead
+from mugsearch.disclosure.verify_bundle import Bundle, Refused, check_conclusions, check_images, check_outcome
+from tests.disclosure.arrange import VERIFIER, bundle_of, content_of, files_of, unpacked, verified, with_lead
 from tests.reviews.arrange import FILLED, candidate, forget
 
 # Of RFC 8032, section 7.1: (public key, message, signature), tests 1, 2, 3 and SHA(abc).
@@ -209,7 +211,7 @@ def forged(folder: Path, key: Ed25519PrivateKey) -> None:
 
 def test_a_bundle_signed_anew_by_somebody_else_shows_by_its_key(bundle: bytes, tmp_path: Path) -> None:
     folder = unpacked(bundle, tmp_path)
-    (folder / "probe.png").write_bytes((folder / "candidates/01.png").read_bytes())
+    (folder / "bundle.html").write_text("<p>Something else</p>")
     forged(folder, Ed25519PrivateKey.generate())
     assert verified(folder)[0] == 0  # it fits, and names a key that is not the agency's
     assert signing.fingerprint() not in verified(folder)[1]
@@ -272,7 +274,7 @@ def test_conclusions_that_can_not_be_compared_any_more_are_said_to_be_so(
     forget(candidate(search, 2))
     code, said = verified(zipped(tmp_path, bundle_of(search)))
     assert code == 0, said
-    assert "of 0 examinations are those the audit recorded. Of 2 this can't be checked" in said
+    assert "of 0 examinations are those the audit recorded. Of 2 this can't be told" in said
 
 
 def test_links_can_be_neither_left_out_nor_put_in_nor_swapped(bundle: bytes, tmp_path: Path, settings: object) -> None:
@@ -373,3 +375,86 @@ def test_sha_256_taken_up_in_the_middle_comes_to_the_same(messages: list[bytes])
     for one, count, state in zip(messages, blocks, links.states(messages, blocks), strict=True):
         words = [int.from_bytes(state[place : place + 4], "big") for place in range(0, 32, 4)]
         assert verifier.digest_from(words, one[count * 64 :], len(one)) == sha256(one).hexdigest()
+
+
+def _checked(content: Any) -> None:
+    check_conclusions(content)
+    check_outcome(content)
+
+
+@pytest.fixture
+def content() -> Any:
+    search = with_lead(4)
+    return content_of(bundle_of(search))
+
+
+def _concluded(content: Any) -> Any:
+    return next(one for one in content["examinations"] if one["state"] == "concluded")
+
+
+def _nulls_the_secret_and_turns_a_conclusion(content: Any) -> None:
+    _concluded(content)["secret"] = None
+    _concluded(content)["findings"][0]["conclusion"] = "-3"
+
+
+def _drops_an_examination(content: Any) -> None:
+    content["examinations"].remove(_concluded(content))
+
+
+def _releases_an_examination(content: Any) -> None:
+    _concluded(content).update(state="released", findings=[])
+
+
+def _names_another_examiner(content: Any) -> None:
+    _concluded(content)["examiner"] = {"id": "somebody", "name": "else"}
+
+
+def _changes_a_rating(content: Any) -> None:
+    _concluded(content)["findings"][0]["rating"] = 0
+
+
+def _changes_what_is_said_of_a_candidate(content: Any) -> None:
+    content["candidates"][0]["conclusions"] = []
+
+
+def _changes_the_outcome(content: Any) -> None:
+    content["decision"]["outcome"] = "no_lead"
+
+
+def _drops_the_lead(content: Any) -> None:
+    content["lead"] = None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _nulls_the_secret_and_turns_a_conclusion,
+        _drops_an_examination,
+        _releases_an_examination,
+        _names_another_examiner,
+        _changes_a_rating,
+        _changes_what_is_said_of_a_candidate,
+        _changes_the_outcome,
+        _drops_the_lead,
+    ],
+)
+@pytest.mark.django_db(transaction=True)
+def test_whoever_can_sign_still_can_not_contradict_the_record(change: Any, content: Any) -> None:
+    assert "2 examinations are those the audit recorded" in check_conclusions(content)
+    _checked(content)
+    change(content)
+    with pytest.raises(Refused):
+        _checked(content)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_image_that_the_content_speaks_of_is_the_file_of_its_name_and_a_folder_holds_no_link(tmp_path: Path) -> None:
+    folder = unpacked(bundle_of(with_lead()), tmp_path)
+    bundle, content = Bundle(folder), json.loads((folder / "bundle.json").read_bytes())
+    check_images(bundle, content)
+    content["probe"]["image"]["sha256"] = "0" * 64
+    with pytest.raises(Refused, match=r"another image than the file probe\.png"):
+        check_images(bundle, content)
+    (folder / "elsewhere").symlink_to("/usr/share")
+    with pytest.raises(Refused, match="holds a link"):
+        Bundle(folder)

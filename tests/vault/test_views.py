@@ -53,3 +53,14 @@ def test_without_the_key_nobody_reads_a_view_and_one_is_no_other() -> None:
     vault.destroy_key(OWNER)
     with pytest.raises(KeyDestroyed):
         vault.read_view(OWNER, NAME, "full")
+
+
+@pytest.mark.parametrize("length", [0, 1, 11, 12, 40])
+def test_a_file_that_was_cut_off_anywhere_is_a_clear_error(length: int) -> None:
+    owner = uuid4()
+    vault.create_key(owner)
+    vault.store_file(owner, owner, b"x" * 100)
+    (path,) = Path(settings.VAULT_FILES).glob(f"??/{owner.hex}")
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(Unavailable, match="damaged"):
+        vault.read_file(owner, owner)
