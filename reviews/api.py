@@ -104,7 +104,7 @@ class WorksheetSerializer(serializers.Serializer[Any]):
 
 
 class CandidatePlaceSerializer(serializers.Serializer[queries.Place]):
-    """A candidate by its position in your order. `gone`: expunged, needs no finding and has no image."""
+    """A candidate by its position in your order. `gone`: expunged or sealed, needs no finding and has no image."""
 
     position = serializers.IntegerField()
     gone = serializers.BooleanField()
@@ -290,7 +290,7 @@ class ExaminationCandidateImage(APIView):
 
     @extend_schema(responses=JPEG, parameters=[SIZE])
     def get(self, request: Request, pk: UUID, position: int) -> HttpResponse:
-        """A candidate's photograph by its position; 404 where the record was expunged."""
+        """A candidate's photograph by its position; 404 where the record was expunged or sealed."""
         mine = own_examination(request, pk)
         return image(
             pictures.candidate_examined(

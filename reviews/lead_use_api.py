@@ -64,7 +64,7 @@ class NewOutcomeSerializer(serializers.Serializer[Any]):
 
 class LineupPlaceSerializer(serializers.Serializer[Any]):
     place = serializers.IntegerField(source="number")
-    image = serializers.SerializerMethodField(help_text="Null where the photograph was expunged or is not shown.")
+    image = serializers.SerializerMethodField(help_text="Null where the photograph is not shown any more.")
 
     @extend_schema_field(OpenApiTypes.URI)
     def get_image(self, place: lineups.Place) -> str | None:

@@ -17,7 +17,7 @@ from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, NotAllowed, WrongState
 from mugsearch.gallery import naming
 from mugsearch.probes import models as probes
-from mugsearch.probes.models import Candidate
+from mugsearch.probes.models import Candidate, SealedPlace
 from mugsearch.validators import require_text
 from reviews.models import Examination, Lead, LeadQuerySet, LeadView
 
@@ -65,7 +65,9 @@ def withdrawn_unread(user: User) -> LeadQuerySet:
 
 def require_nameless(lead: Lead, text: str) -> None:
     """What is written about a lead is kept for good, also when the booking behind it is expunged. Raises BadInput."""
-    photo = Candidate.objects.select_related("photo__booking__person").get(pk=lead.candidate_id).photo
+    candidate = Candidate.objects.select_related("photo__booking__person").get(pk=lead.candidate_id)
+    sealed = SealedPlace.objects.filter(candidate=candidate).select_related("photo__booking__person").first()
+    photo = sealed.photo if sealed else candidate.photo
     if photo is None:
         return
     if said := naming.name_in(photo.booking, text):

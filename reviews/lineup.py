@@ -37,9 +37,9 @@ UNKNOWN = 10.0  # steps: a record without it comes after those that have it
 
 
 def showable() -> QuerySet[Photo]:
-    """Photographs that may be shown to anybody outside the records staff: the one place that says so. What is held
-    back in another way than by its state is to be excluded here; then it is also gone from line-ups made before."""
-    return Photo.objects.enrolled()
+    """Photographs that may be shown to anybody outside the records staff: what is sealed or expunged is also gone from
+    line-ups made before."""
+    return Photo.objects.searchable()
 
 
 def export(*, by: User, lead: Lead) -> Lineup:

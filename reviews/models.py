@@ -203,6 +203,7 @@ class Lead(models.Model):
 
     class Why(models.TextChoices):
         EXPUNGED = "expunged", "The booking behind it was expunged"
+        SEALED = "sealed", "The booking behind it was sealed"
         CERTIFICATE = "certificate", "An examiner's certificate was not valid"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -213,7 +214,7 @@ class Lead(models.Model):
     released_at = models.DateTimeField(default=timezone.now, editable=False)
     withdrawn_at = models.DateTimeField(null=True)
     withdrawn_why = models.CharField(max_length=11, choices=Why, blank=True)
-    # A supervisor withdraws with a reason. An expungement needs none here: it has an order.
+    # A supervisor withdraws with a reason. An expungement or a sealing needs none here: it has an order.
     withdrawn_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     withdrawn_reason = models.TextField(max_length=1000, blank=True)
 
@@ -227,7 +228,7 @@ class Lead(models.Model):
                 condition=Q(withdrawn_at__isnull=True, withdrawn_why="", withdrawn_by__isnull=True, withdrawn_reason="")
                 | Q(
                     withdrawn_at__isnull=False,
-                    withdrawn_why="expunged",
+                    withdrawn_why__in=["expunged", "sealed"],
                     withdrawn_by__isnull=True,
                     withdrawn_reason="",
                 )

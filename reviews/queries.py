@@ -196,7 +196,8 @@ class Told:
 
 @dataclass(frozen=True)
 class Place:
-    """One candidate as its examiner knows it. `gone`: expunged, needs no finding."""
+    """One candidate as its examiner knows it. `gone`: expunged or sealed, needs no finding, and what they wrote of the
+    face is not shown."""
 
     position: int
     gone: bool
@@ -257,14 +258,14 @@ def sheet(examination: Examination) -> Sheet:
     told = _told(examination) if over else {}
     places = []
     for position, candidate in enumerate(in_order(examination), start=1):
-        finding = findings.get(candidate.pk)
+        finding, gone = findings.get(candidate.pk), candidate.forgotten_at is not None
         places.append(
             Place(
                 position=position,
-                gone=candidate.forgotten_at is not None,
+                gone=gone,
                 conclusion=finding.conclusion if finding else "",
-                notes=finding.notes if finding else "",
-                worksheet=finding.worksheet if finding else {},
+                notes=finding.notes if finding and not gone else "",
+                worksheet=finding.worksheet if finding and not gone else {},
                 saved_at=finding.saved_at if finding else None,
                 told=told.get(candidate.pk),
             )
@@ -359,7 +360,8 @@ class Rank:
     rank: int
     score: float | None
     false_positives: FalsePositives | None  # at that score; None where it isn't calibrated
-    gone: bool
+    gone: bool  # expunged or sealed
+    sealed: bool
     is_lead: bool
     conclusions: list[str]  # labels, in the order in which the examinations were concluded
     rating: float | None  # fused, -3 to 3; None where nobody rated
@@ -380,11 +382,12 @@ def list_of(search: Search) -> list[Rank]:
             score=candidate.score,
             false_positives=measured.at(candidate.score),
             gone=candidate.forgotten_at is not None,
+            sealed=hasattr(candidate, "sealed_place"),
             is_lead=lead is not None and lead.candidate_id == candidate.pk,
             conclusions=[of[candidate.pk].label if candidate.pk in of else "" for of in found],
             rating=fused([of[candidate.pk].rating for of in found if candidate.pk in of]),
         )
-        for candidate in search.candidates.order_by("rank")
+        for candidate in search.candidates.select_related("sealed_place").order_by("rank")
     ]
 
 
@@ -447,14 +450,15 @@ class LeadSheet:
 
 def lead_sheet(lead: Lead) -> LeadSheet:
     candidate = Candidate.objects.select_related("person", "photo__booking").get(pk=lead.candidate_id)
-    shown = lead.withdrawn_at is None and candidate.forgotten_at is None
+    gone = candidate.forgotten_at is not None
+    shown = lead.withdrawn_at is None and not gone
     findings = Finding.objects.filter(candidate=candidate, examination__in=Examination.objects.concluded())
     confirmations = [
         Confirmation(
             conclusion=finding.label,
             confirms=finding.examination_id in (lead.first_id, lead.second_id),
-            notes=finding.notes,
-            worksheet=_rows(finding.worksheet, candidate.photo),
+            notes="" if gone else finding.notes,
+            worksheet=[] if gone else _rows(finding.worksheet, candidate.photo),
             concluded_at=finding.examination.concluded_at,
         )
         for finding in findings.select_related("examination").order_by("examination__concluded_at")

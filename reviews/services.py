@@ -97,7 +97,7 @@ def save_finding(
         candidate = candidate_at(mine, position)
         act.note(candidate=str(candidate.pk))
         if candidate.forgotten_at:
-            raise WrongState("This candidate was expunged and needs no conclusion.")
+            raise WrongState("This candidate was expunged or sealed and needs no conclusion.")
         if conclusion and conclusion not in Finding.Conclusion.values:
             raise BadInput("Choose one of the conclusions.")
         refusal = f"Notes are text of up to {Finding.NOTES_LIMIT} characters."

@@ -14,6 +14,7 @@ GUARDED = (
     "probes_probe",
     "probes_probeedit",
     "probes_repeat",
+    "probes_sealedplace",
     "probes_search",
     "reviews_adjudication",
     "reviews_evidence",

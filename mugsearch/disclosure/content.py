@@ -61,7 +61,7 @@ def of_search(search: Search, *, by: User, made: Entry) -> Content:
     probe, lead = search.probe, lead_of(search)
     examinations = list(search.examinations.select_related("examiner").prefetch_related("findings"))
     candidates = list(
-        search.candidates.select_related("person__agency", "photo__booking")
+        search.candidates.select_related("person__agency", "photo__booking", "sealed_place")
         .prefetch_related("siblings__photo__booking")
         .order_by("rank")
     )
@@ -225,7 +225,7 @@ def _candidate(
     said: dict[str, Any] = {
         "rank": candidate.rank,
         "id": str(candidate.pk),
-        "expunged": candidate.forgotten_at is not None,
+        "expunged": candidate.forgotten_at is not None and not _is_sealed(candidate),
         "is_lead": lead is not None and lead.candidate_id == candidate.pk,
         "conclusions": [
             {"examination": number, "conclusion": finding.conclusion, "label": finding.label, "rating": finding.rating}
@@ -235,7 +235,7 @@ def _candidate(
     }
     photo, person = candidate.photo, candidate.person
     if photo is None or person is None:
-        return {**said, "forgotten_at": _time(candidate.forgotten_at)}
+        return {**said, "sealed": _is_sealed(candidate), "forgotten_at": _time(candidate.forgotten_at)}
     image: dict[str, Any] = {"file": f"candidates/{candidate.rank:02}.png"}
     pictures.append(Picture(photo.booking_id, photo.pk, image["file"], image))
     return {
@@ -270,6 +270,10 @@ def _candidate(
             for one in candidate.siblings.all()
         ],
     }
+
+
+def _is_sealed(candidate: Candidate) -> bool:
+    return hasattr(candidate, "sealed_place")
 
 
 def _examination(examination: Examination, candidates: list[Candidate]) -> dict[str, Any]:
@@ -425,7 +429,8 @@ def _other(search: Search, state: ExaminationState) -> dict[str, Any]:
             {
                 "rank": one.rank,
                 "score": one.score,
-                "expunged": one.gone,
+                "expunged": one.gone and not one.sealed,
+                "sealed": one.sealed,
                 "is_lead": one.is_lead,
                 "conclusions": one.conclusions,
                 "mean_rating": one.rating,

@@ -14,12 +14,15 @@ SEARCHED_BY: Final = frozenset({"sex", "date_of_birth", "booked_on"})
 
 
 def put(templates: Sequence[Template]) -> int:
-    """New vectors, to be searchable from the commit on. Returns the last number given out."""
-    return _append(GalleryChange.What.PUT, templates)
+    """Vectors that are new or of an unsealed booking, to be searchable from the commit on. Returns the last number
+    given out. Those of sealed bookings are passed over."""
+    searchable = Template.objects.searchable().filter(pk__in=[template.pk for template in templates])
+    return _append(GalleryChange.What.PUT, searchable.only("pk", "encoder").order_by("pk"))
 
 
 def drop(templates: Sequence[Template]) -> int:
-    """Vectors whose rows are being deleted. Returns the last number: an index that has applied it holds none."""
+    """Vectors whose rows are being deleted, or whose booking is being sealed. Returns the last number: an index that
+    has applied it holds none."""
     return _append(GalleryChange.What.DROP, templates)
 
 
@@ -35,11 +38,11 @@ def latest() -> int:
     return GalleryChange.objects.aggregate(last=Max("number"))["last"] or 0
 
 
-def _append(what: GalleryChange.What, templates: Sequence[Template]) -> int:
+def _append(what: GalleryChange.What, templates: Iterable[Template]) -> int:
     locks.numbering_changes()
     last = latest()
-    GalleryChange.objects.bulk_create(
+    made = GalleryChange.objects.bulk_create(
         GalleryChange(number=number, what=what, template_id=template.pk, encoder_id=template.encoder_id)
         for number, template in enumerate(templates, start=last + 1)
     )
-    return last + len(templates)
+    return last + len(made)

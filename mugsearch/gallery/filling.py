@@ -45,17 +45,23 @@ class AnotherHistory(IndexDamaged):
 
 
 def templates(encoder: Encoder) -> "QuerySet[Template]":
-    """With what `unsealed` needs, in the order in which an index is filled."""
-    found = Template.objects.filter(encoder=encoder).order_by("pk")
+    """Those the index holds, with what `unsealed` needs, in the order in which an index is filled."""
+    found = Template.objects.searchable().filter(encoder=encoder).order_by("pk")
     return found.select_related("photo__booking__person").only(*_NEEDED)
 
 
 def recorded(encoder: Encoder) -> NDArray[np.int64]:
-    """The ids of all templates, ascending."""
+    """The ids of `templates`, ascending."""
     with connection.cursor() as cursor:
         # In one value: a row each would take PostgreSQL and us fifty times as long.
         cursor.execute(
-            "SELECT string_agg(int8send(id), ''::bytea ORDER BY id) FROM gallery_template WHERE encoder_id = %s",
+            """
+            SELECT string_agg(int8send(id), ''::bytea ORDER BY id) FROM gallery_template
+            WHERE encoder_id = %s AND photo_id NOT IN (
+                SELECT photo.id FROM gallery_photo photo
+                JOIN gallery_booking booking ON booking.id = photo.booking_id
+                WHERE booking.sealed_at IS NOT NULL)
+            """,
             [encoder.pk],
         )
         ids = cursor.fetchone()[0]
@@ -82,7 +88,7 @@ def much_is_left(state: State, encoder: Encoder) -> bool:
     behind = _log(encoder, state.generation)[: BATCH + 1].count()
     unread = 0
     if not state.complete:
-        unread = Template.objects.filter(encoder=encoder, pk__gt=state.reached)[: BATCH + 1].count()
+        unread = templates(encoder).filter(pk__gt=state.reached)[: BATCH + 1].count()
     return max(behind, unread) > BATCH
 
 
@@ -125,7 +131,7 @@ def read_on(change: Change, encoder: Encoder) -> None:
 
 
 def put(change: Change, encoder: Encoder, ids: Sequence[int]) -> None:
-    """Put templates as PostgreSQL has them now; those it has no more are left out."""
+    """Put templates as PostgreSQL has them now; those it has no more, or that are sealed, are left out."""
     for start in range(0, len(ids), BATCH):
         _put(change, encoder, list(templates(encoder).filter(pk__in=ids[start : start + BATCH])))
 

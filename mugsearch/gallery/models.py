@@ -59,6 +59,16 @@ class PhotoQuerySet(VisibleToRecords["Photo"]):
     def enrolled(self) -> "PhotoQuerySet":
         return self.filter(state=Photo.State.ENROLLED)
 
+    def searchable(self) -> "PhotoQuerySet":
+        """What may be found and shown to investigators and examiners: enrolled, and of no sealed booking."""
+        return self.enrolled().filter(booking__sealed_at__isnull=True)
+
+
+class TemplateQuerySet(models.QuerySet["Template"]):
+    def searchable(self) -> "TemplateQuerySet":
+        """What the index holds: of searchable photographs."""
+        return self.filter(photo__state=Photo.State.ENROLLED, photo__booking__sealed_at__isnull=True)
+
 
 class ImportRunQuerySet(VisibleToRecords["ImportRun"]):
     pass
@@ -100,7 +110,10 @@ class Person(models.Model):
 
 
 class Booking(models.Model):
-    """One arrest. Its id is also the owner of the data key under which its photographs and vectors are sealed."""
+    """One arrest. Its id is also the owner of the data key under which its photographs and vectors are encrypted.
+
+    While it is sealed (RULES 22) everything of it stays, but no search compares with it and only records staff see it.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+")
@@ -113,6 +126,7 @@ class Booking(models.Model):
     weight_lb = models.PositiveSmallIntegerField("weight (lb)", null=True, blank=True, validators=between(WEIGHT_LB))
     charge = models.CharField(max_length=200, blank=True)
     disposition = models.CharField(max_length=100, blank=True)
+    sealed_at = models.DateTimeField(null=True, editable=False, help_text="By an order; empty: not sealed.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects: ClassVar = BookingQuerySet.as_manager()
@@ -124,6 +138,7 @@ class Booking(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["agency", "-booked_on", "booking_number"], include=["id"], name="bookings_by_day"),
+            models.Index(fields=["sealed_at"], condition=Q(sealed_at__isnull=False), name="bookings_sealed"),
             GinIndex(fields=["normalised_number"], opclasses=["gin_trgm_ops"], name="bookings_by_part_of_number"),
         ]
 
@@ -244,6 +259,8 @@ class Template(models.Model):
     encoder = models.ForeignKey(Encoder, on_delete=models.PROTECT, related_name="templates")
     sealed_vector = models.BinaryField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: ClassVar = TemplateQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [

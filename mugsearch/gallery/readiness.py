@@ -76,7 +76,7 @@ def noticed(encoder: Encoder, *, done: int, why: str) -> bool:
     known = IndexState.objects.filter(pk=encoder.pk, state=State.REBUILDING)
     if known.exists():
         return False
-    now, total = timezone.now(), Template.objects.filter(encoder=encoder).count()
+    now, total = timezone.now(), Template.objects.searchable().filter(encoder=encoder).count()
     counts = {"done": done, "total": total, "begun_with": done}
     values = {"state": State.REBUILDING, "why": why, "trouble": "", "started_at": now, "updated_at": now}
     IndexState.objects.update_or_create(encoder=encoder, defaults={**counts, **values})

@@ -21,7 +21,7 @@ from mugsearch.audit import services as audit
 from mugsearch.engine.index import FaceIndex, Found
 from mugsearch.errors import BadInput, NotAllowed, WrongState
 from mugsearch.gallery import encoding, filling, locks
-from mugsearch.gallery.models import Encoder, Photo, Template
+from mugsearch.gallery.models import Encoder, Template
 from mugsearch.probes import ranking
 from mugsearch.probes.calibration import DECIMALS, has_drifted
 from mugsearch.probes.models import Calibration
@@ -70,7 +70,7 @@ def draw(encoder: Encoder, people: int, seed: str) -> list[int]:
     The order is that of digests with the seed: the same people and photographs as long as the gallery is the same.
     """
     person = "photo__booking__person_id"
-    searchable = Template.objects.filter(encoder=encoder, photo__state=Photo.State.ENROLLED)
+    searchable = Template.objects.searchable().filter(encoder=encoder)
     one_each = searchable.order_by(person, _by_chance(seed, "pk")).distinct(person)
     drawn = Template.objects.filter(pk__in=one_each.values("pk")).order_by(_by_chance(seed, person))
     return list(drawn.values_list("pk", flat=True)[:people])
@@ -147,5 +147,5 @@ def _most_photos(encoder: Encoder, drawn: list[int]) -> int:
 
 def _owners(ids: list[int]) -> dict[int, object]:
     """The person behind each template that may be searched."""
-    searchable = Template.objects.filter(pk__in=set(ids), photo__state=Photo.State.ENROLLED)
+    searchable = Template.objects.searchable().filter(pk__in=set(ids))
     return dict(searchable.values_list("pk", "photo__booking__person"))

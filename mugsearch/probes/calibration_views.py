@@ -20,7 +20,7 @@ def calibrations(request: HttpRequest) -> HttpResponse:
     encoder = Encoder.objects.filter(state=Encoder.State.ACTIVE).first()
     made = Calibration.objects.select_related("encoder", "made_by").defer("scores")
     latest = Calibration.objects.select_related("encoder", "made_by").filter(encoder=encoder).first()
-    size = Template.objects.filter(encoder=encoder).count() if latest else 0
+    size = Template.objects.searchable().filter(encoder=encoder).count() if latest else 0
     context = {
         "latest": latest,
         "table": calibration.table(latest) if latest else [],

@@ -419,8 +419,9 @@ class Repeat(models.Model):
 class Candidate(models.Model):
     """A person on a search's list, shown by the photo that ranked best; in a trial somebody who isn't in the gallery.
 
-    After an expungement the rank stays as a tombstone: person, photo, score and siblings go (RULES 25). PostgreSQL
-    refuses any other change, and deletion (migration 0002).
+    After an expungement the rank stays as a tombstone: person, photo, score and siblings go (RULES 25). While the
+    booking is sealed it is one, too, and a SealedPlace has what it is to be again. PostgreSQL refuses any other change,
+    and deletion (migrations 0002 and 0013).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -458,6 +459,29 @@ class Candidate(models.Model):
         return f"candidate {self.rank}"
 
 
+class SealedPlace(models.Model):
+    """What a candidate was before its booking was sealed, so that unsealing puts it back.
+
+    Kept apart from the candidate, so that to everybody who reads lists it is a tombstone. PostgreSQL refuses one that
+    is not as the candidate was, any change, and deletion before the candidate is whole again (migration 0013).
+    """
+
+    candidate = models.OneToOneField(Candidate, on_delete=models.PROTECT, primary_key=True, related_name="sealed_place")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    photo = models.ForeignKey(Photo, on_delete=models.PROTECT, related_name="+")
+    score = models.FloatField()
+
+    def __str__(self) -> str:
+        return f"sealed place {self.candidate_id}"
+
+
+class ShownSiblings(models.Manager["SiblingPhoto"]):
+    """Without those of sealed bookings, also from a candidate's `siblings`."""
+
+    def get_queryset(self) -> models.QuerySet["SiblingPhoto"]:
+        return super().get_queryset().filter(photo__booking__sealed_at__isnull=True)
+
+
 class SiblingPhoto(models.Model):
     """Another photo of a candidate's person, and what became of it: its rank among photos, or none (RULES 10)."""
 
@@ -465,6 +489,9 @@ class SiblingPhoto(models.Model):
     photo = models.ForeignKey(Photo, on_delete=models.PROTECT, related_name="+")
     rank = models.PositiveIntegerField(null=True, help_text="Rank among photos; empty: not within the search's depth.")
     score = models.FloatField(null=True)
+
+    objects = ShownSiblings()
+    with_sealed = models.Manager["SiblingPhoto"]()
 
     class Meta:
         ordering: ClassVar = ["rank", "id"]

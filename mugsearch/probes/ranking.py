@@ -75,8 +75,8 @@ def where(filters: Filters, allowed: NDArray[np.int64] | None = None) -> Where |
 
 
 def rank(hits: list[Hit], *, people: int) -> Ranking:
-    """Rows are read again here: what has none any more (expunged since the index was asked) has no rank."""
-    templates = Template.objects.filter(pk__in=[hit.id for hit in hits], photo__state=Photo.State.ENROLLED)
+    """Rows are read again here: what was expunged or sealed since the index was asked has no rank."""
+    templates = Template.objects.searchable().filter(pk__in=[hit.id for hit in hits])
     photos = {template.pk: template.photo for template in templates.select_related("photo__booking")}
     ranking = Ranking({}, {})
     for hit in hits:

@@ -1,7 +1,8 @@
 """A finished search once more, for a disclosure: over what of the gallery of then is still there, and with what result.
 
-What the gallery held then is known from the change log. What was erased since is gone for good, so a list can be
-compared but for that: its places are free, and everybody below may have moved up by as many ranks as were erased.
+What the gallery held then is known from the change log. What was erased since is gone for good, and what was sealed
+is gone until it is unsealed, so a list can be compared but for that: its places are free, and everybody below may have
+moved up by as many ranks as were erased.
 
 Loads the search kernel, so only the search worker imports it.
 """
@@ -10,7 +11,7 @@ from typing import cast
 
 import numpy as np
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Max
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -43,7 +44,7 @@ def repeat(again: Repeat) -> None:
         drops = GalleryChange.objects.filter(encoder=encoder, what=DROP, number__gt=generation)
         if drops.filter(number__gt=found.generation).exists():
             raise Unavailable("Somebody was erased while the search was repeated; it is repeated once more.")
-        erased = np.isin(live_then, _templates(drops)).sum()
+        erased = np.isin(live_then, _live_at(encoder, found.generation), invert=True).sum()
         now = ranking.rank(found.hits, people=search.list_size)
         outcome = {
             "generation": found.generation,
@@ -102,10 +103,10 @@ def _free_places(search: Search, recorded: list[Candidate], *, erased: int) -> i
 
 
 def _live_at(encoder: Encoder, generation: int) -> NDArray[np.int64]:
-    """Ids of the templates that an index of this generation holds. An id that was dropped doesn't come again."""
+    """Ids of the templates that an index of this generation holds: those whose last change isn't that they went."""
     log = GalleryChange.objects.filter(encoder=encoder, number__lte=generation)
-    return np.setdiff1d(_templates(log.filter(what=PUT)), _templates(log.filter(what=DROP)))
-
-
-def _templates(log: QuerySet[GalleryChange]) -> NDArray[np.int64]:
-    return np.fromiter(log.values_list("template_id", flat=True).iterator(), np.int64)
+    dropped = dict(log.filter(what=DROP).order_by().values_list("template_id").annotate(Max("number")))
+    back = log.filter(what=PUT, template_id__in=dropped).order_by().values_list("template_id").annotate(Max("number"))
+    put_again = {template for template, number in back if number > dropped[template]}
+    put = np.fromiter(log.filter(what=PUT).values_list("template_id", flat=True).iterator(), np.int64)
+    return np.setdiff1d(put, np.array(sorted(dropped.keys() - put_again), np.int64))

@@ -160,7 +160,7 @@ def _write_candidates(search: Search, ranked: Ranking) -> list[Candidate]:
         for rank, (person, photo) in enumerate(ranked.best.items(), start=1)
     }
     candidates = Candidate.objects.bulk_create(listed.values())
-    photos = Photo.objects.enrolled().filter(booking__person__in=listed).select_related("booking").order_by("pk")
+    photos = Photo.objects.searchable().filter(booking__person__in=listed).select_related("booking").order_by("pk")
     siblings = []
     for photo in photos:
         candidate, (rank, score) = listed[photo.booking.person_id], ranked.of(photo.pk)

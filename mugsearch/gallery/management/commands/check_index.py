@@ -20,7 +20,7 @@ class Command(ProgressCommand):
     def handle(self, **options: Any) -> None:
         try:
             encoder = encoding.active()
-            total = Template.objects.filter(encoder=encoder).count()
+            total = Template.objects.searchable().filter(encoder=encoder).count()
             checked = checking.check(encoder, report=lambda so_far: self._show(so_far, total))
         except MugsearchError as error:
             self.end_of_progress()

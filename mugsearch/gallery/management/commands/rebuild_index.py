@@ -31,7 +31,7 @@ class Command(ProgressCommand):
             encoder = encoding.active()
             if anew:
                 live.start_over(encoder)
-            total = Template.objects.filter(encoder=encoder).count()
+            total = Template.objects.searchable().filter(encoder=encoder).count()
             live.rebuild(encoder, report=lambda state: self._show(state, total))
             state = live.catch_up(encoder).state()
         except MugsearchError as error:
