@@ -99,7 +99,7 @@ def expunged(booking_id: UUID, number: int, investigator: Any, first: Any, secon
     until(probe, {Probe.State.READY, Probe.State.NO_FACE, Probe.State.FAILED})
     if probe.state != Probe.State.READY:
         return None
-    order = services.request_expungement(by=first, booking=booking, order_number=f"O-{number}", reason="Benchmark")
+    order = services.request(by=first, booking=booking, order_number=f"O-{number}", reason="Benchmark")
     seen = queries.preview(booking).digest
     before = probes.search(by=investigator, probe=probe, face=0)
     started = time.perf_counter()

@@ -212,7 +212,8 @@ SPECTACULAR_SETTINGS = {
         "ExaminationState": "reviews.models.Examination.State",
         "AuditOutcome": "mugsearch.audit.models.Outcome",
         "LeadOutcome": "reviews.models.LeadOutcome.Outcome",
-        "ExpungementState": "mugsearch.retention.models.ExpungementOrder.State",
+        "OrderKind": "mugsearch.retention.models.ExpungementOrder.Kind",
+        "OrderState": "mugsearch.retention.models.ExpungementOrder.State",
     },
 }
 

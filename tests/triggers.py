@@ -16,6 +16,7 @@ GUARDED = (
     "probes_repeat",
     "probes_sealedplace",
     "probes_search",
+    "retention_hold",
     "reviews_adjudication",
     "reviews_evidence",
     "reviews_examination",

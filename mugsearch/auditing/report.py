@@ -176,7 +176,8 @@ def _withdrawn(leads: QuerySet[Lead]) -> list[tuple[str, int]]:
 
 
 def _purges(agency: Agency, start: datetime.datetime, end: datetime.datetime) -> Purges:
-    erased = Q(state__in=[ExpungementOrder.State.ERASED, ExpungementOrder.State.COMPLETE])
+    states = [ExpungementOrder.State.APPROVED, ExpungementOrder.State.COMPLETE]
+    erased = Q(kind=ExpungementOrder.Kind.EXPUNGE, state__in=states)
     orders = list(ExpungementOrder.objects.filter(erased, agency=agency, approved_at__gte=start, approved_at__lt=end))
     took = [
         (order.completed_at - order.approved_at).total_seconds() / 3600

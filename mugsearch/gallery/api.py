@@ -52,10 +52,11 @@ class BookingSerializer(serializers.ModelSerializer[Booking]):
             "weight_lb",
             "charge",
             "disposition",
+            "sealed_at",
             "created_at",
             "photos",
         )
-        read_only_fields = ("id", "person", "booking_number", "created_at")
+        read_only_fields = ("id", "person", "booking_number", "sealed_at", "created_at")
 
 
 class PhotoSerializer(serializers.ModelSerializer[Photo]):

@@ -1,4 +1,4 @@
-"""Expungement over REST: look what would go, ask, look again, approve as another clerk, follow until complete."""
+"""Orders over REST: look what would be done, ask, look again, approve as another clerk, follow until complete."""
 
 from datetime import datetime
 from typing import Any
@@ -16,10 +16,10 @@ from mugsearch.accounts.models import Role, User
 from mugsearch.audit import services as audit
 from mugsearch.audit.reading import Recorded
 from mugsearch.errors import WrongState
-from mugsearch.gallery.models import Booking
-from mugsearch.retention import queries, services
+from mugsearch.retention import queries, services, words
 from mugsearch.retention.models import ExpungementOrder
 
+Kind = ExpungementOrder.Kind
 RECORDS = [role_permission(Role.RECORDS)]
 
 
@@ -33,6 +33,8 @@ class OrderSerializer(serializers.ModelSerializer[ExpungementOrder]):
         model = ExpungementOrder
         fields = (
             "id",
+            "kind",
+            "whole_person",
             "order_number",
             "reason",
             "state",
@@ -57,14 +59,15 @@ class OrderSerializer(serializers.ModelSerializer[ExpungementOrder]):
         read_only_fields = fields
 
 
-class NewOrderSerializer(serializers.Serializer[Any]):
-    booking_number = serializers.CharField(max_length=64)
-    order_number = serializers.CharField(max_length=64)
-    reason = serializers.CharField(max_length=500, help_text="Kept for good: without the person's name and numbers.")
-
-
 class LookUpSerializer(serializers.Serializer[Any]):
     booking_number = serializers.CharField(max_length=64)
+    kind = serializers.ChoiceField(choices=Kind.choices, default=Kind.EXPUNGE)
+    whole_person = serializers.BooleanField(default=False, help_text="All bookings of the person, not this one alone.")
+
+
+class NewOrderSerializer(LookUpSerializer):
+    order_number = serializers.CharField(max_length=64)
+    reason = serializers.CharField(max_length=500, help_text="Kept for good: without the person's name and numbers.")
 
 
 class ApproveSerializer(serializers.Serializer[Any]):
@@ -74,13 +77,25 @@ class ApproveSerializer(serializers.Serializer[Any]):
 class PreviewSerializer(serializers.Serializer[Any]):
     """Places in candidate lists are counted only: which search lists the booking is its examiners' business."""
 
-    booking = serializers.UUIDField(source="booking.pk")
+    kind = serializers.ChoiceField(choices=Kind.choices)
+    booking = serializers.SerializerMethodField(help_text="The first of `bookings`.")
+    bookings = serializers.SerializerMethodField(help_text="Of one person.")
     digest = serializers.CharField(help_text="Send it as `seen` to approve exactly this.")
     counts = serializers.DictField(child=serializers.IntegerField())
     photos = serializers.SerializerMethodField()
+    holds = serializers.SerializerMethodField(help_text="Those in force: while there is one, nobody can approve.")
     leads = serializers.SerializerMethodField(help_text="When the open leads that are withdrawn were released.")
     person_goes = serializers.BooleanField()
     other_bookings = serializers.IntegerField(help_text="Of the same person; they stay.")
+
+    def get_booking(self, preview: queries.Preview) -> UUID:
+        return preview.bookings[0].pk
+
+    def get_bookings(self, preview: queries.Preview) -> list[UUID]:
+        return [booking.pk for booking in preview.bookings]
+
+    def get_holds(self, preview: queries.Preview) -> list[UUID]:
+        return [hold.pk for hold in preview.holds]
 
     def get_photos(self, preview: queries.Preview) -> list[UUID]:
         return [photo.pk for photo in preview.photos]
@@ -90,12 +105,12 @@ class PreviewSerializer(serializers.Serializer[Any]):
 
 
 class Orders(Recorded, generics.ListAPIView[ExpungementOrder]):
-    """The agency's orders, newest first; POST asks for an expungement."""
+    """The agency's orders, newest first; POST asks for another one."""
 
     thing = "expungement"
     permission_classes = RECORDS
     serializer_class = OrderSerializer
-    filterset_fields = ("state",)
+    filterset_fields = ("state", "kind")
     queryset = ExpungementOrder.objects.none()
 
     def get_queryset(self) -> Any:
@@ -103,16 +118,13 @@ class Orders(Recorded, generics.ListAPIView[ExpungementOrder]):
 
     @extend_schema(request=NewOrderSerializer, responses={201: OrderSerializer})
     def post(self, request: Request) -> Response:
-        """Ask for the expungement of a booking. Another records clerk has to approve it."""
+        """Ask to expunge, seal or unseal. Another records clerk has to approve it."""
         asked = NewOrderSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         user = signed_in(request)
-        order = services.request_expungement(
-            by=user,
-            booking=services.look_up(by=user, booking_number=asked.validated_data["booking_number"]),
-            order_number=asked.validated_data["order_number"],
-            reason=asked.validated_data["reason"],
-        )
+        given = dict(asked.validated_data)
+        booking = services.look_up(by=user, booking_number=given.pop("booking_number"))
+        order = services.request(by=user, booking=booking, **{**given, "kind": Kind(given["kind"])})
         return Response(OrderSerializer(order).data, status=status.HTTP_201_CREATED)
 
 
@@ -133,13 +145,17 @@ class PreviewOfBooking(APIView):
 
     @extend_schema(request=LookUpSerializer, responses=PreviewSerializer)
     def post(self, request: Request) -> Response:
-        """What an expungement of this booking would take. A POST, so that the number stays out of logs."""
+        """What an order about this booking would do. A POST, so that the number stays out of logs."""
         asked = LookUpSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         user = signed_in(request)
+        kind = Kind(asked.validated_data["kind"])
         booking = services.look_up(by=user, booking_number=asked.validated_data["booking_number"])
-        audit.record("expungement.previewed", by=user, obj=booking)
-        return Response(PreviewSerializer(queries.preview(booking)).data)
+        bookings = queries.covered(kind, booking, whole_person=asked.validated_data["whole_person"])
+        if not bookings:
+            raise WrongState("This is sealed already." if kind == Kind.SEAL else "This is not sealed.")
+        audit.record(f"{words.SAID[kind]['thing']}.previewed", by=user, obj=booking)
+        return Response(PreviewSerializer(queries.preview(*bookings, kind=kind)).data)
 
 
 class PreviewOfOrder(APIView):
@@ -147,14 +163,14 @@ class PreviewOfOrder(APIView):
 
     @extend_schema(responses=PreviewSerializer)
     def get(self, request: Request, pk: UUID) -> Response:
-        """What will go if this order is approved now."""
+        """What is done if this order is approved now."""
         user = signed_in(request)
         order = _order(user, pk)
-        booking = Booking.objects.filter(pk=order.booking).first() if order.booking else None
-        if booking is None:
-            raise WrongState("The booking of this order is gone.")
-        audit.record("expungement.previewed", by=user, obj=booking)
-        return Response(PreviewSerializer(queries.preview(booking)).data)
+        preview = queries.of_order(order)
+        if preview is None:
+            raise WrongState("Nothing is left of what this order is about.")
+        audit.record(f"{order.what}.previewed", by=user, obj=preview.bookings[0])
+        return Response(PreviewSerializer(preview).data)
 
 
 class Approve(APIView):
@@ -162,7 +178,7 @@ class Approve(APIView):
 
     @extend_schema(request=ApproveSerializer, responses=OrderSerializer)
     def post(self, request: Request, pk: UUID) -> Response:
-        """Approve, as another clerk than the one who asked. The records are gone when this answers."""
+        """Approve, as another clerk than the one who asked. It is done when this answers."""
         asked = ApproveSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         order = _order(signed_in(request), pk)

@@ -1,8 +1,8 @@
-"""Carrying out an order, one verified step after the other.
+"""Carrying out an order to expunge, one verified step after the other; and proving for a sealing what the index holds.
 
     rows       in the transaction of the approval: suppression, tombstones, leads withdrawn, vectors dropped from the
                change log, rows deleted. No search can return the booking from its commit on.
-    key        the booking's data key: what copies and backups still hold of its photos and vectors can't be read
+    key        the bookings' data keys: what copies and backups still hold of photos and vectors can't be read
     files      the sealed photographs, overwritten and unlinked
     uploads    imports whose upload was on disk at the time have ended and it is gone
     index      the search worker overwrites the vectors in the index, also in one that is being rebuilt, and proves it
@@ -27,17 +27,20 @@ from mugsearch.accounts.models import User
 from mugsearch.audit import services as audit
 from mugsearch.errors import MugsearchError, Unavailable
 from mugsearch.gallery import changes, staging, suppression
-from mugsearch.gallery.models import Booking, Person, Suppression, Template
-from mugsearch.probes.models import SiblingPhoto
-from mugsearch.retention import queries
-from mugsearch.retention.models import ExpungementOrder
+from mugsearch.gallery.models import Booking, ImportReject, Person, Photo, Suppression, Template
+from mugsearch.probes.models import Candidate, SiblingPhoto
+from mugsearch.retention import queries, sealing
+from mugsearch.retention.models import ExpungementOrder, Hold
 from mugsearch.vault import services as vault
 from reviews.models import Finding, Lead
 
 logger = logging.getLogger(__name__)
 
-State = ExpungementOrder.State
-STEPS = ("erased_at", "key_destroyed_at", "files_removed_at", "uploads_gone_at", "forgotten_at")
+Kind, State = ExpungementOrder.Kind, ExpungementOrder.State
+STEPS = {
+    Kind.EXPUNGE: ("erased_at", "key_destroyed_at", "files_removed_at", "uploads_gone_at", "forgotten_at"),
+    Kind.SEAL: ("forgotten_at",),
+}
 
 
 def carry_out(order_id: UUID) -> None:
@@ -59,58 +62,60 @@ def prove(order_id: UUID) -> None:
 
 def erase_rows(order: ExpungementOrder, preview: queries.Preview, *, by: User) -> None:
     """In the approval's transaction, which holds `locks.erasing` and the order since before the preview was made."""
-    booking, now = preview.booking, timezone.now()
-    Suppression.objects.get_or_create(digest=suppression.digest(booking.agency_id, booking.booking_number))
-    SiblingPhoto.objects.filter(pk__in=preview.siblings).delete()
-    queries.leads_of(booking).update(withdrawn_at=now, withdrawn_why=Lead.Why.EXPUNGED)
-    gone = list(queries.candidates_of(booking).values_list("pk", flat=True))
-    queries.candidates_of(booking).update(person=None, photo=None, score=None, forgotten_at=now)
+    bookings, now = preview.bookings, timezone.now()
+    ids = [booking.pk for booking in bookings]
+    for booking in bookings:
+        Suppression.objects.get_or_create(digest=suppression.digest(booking.agency_id, booking.booking_number))
+    sealing.put_places_back(bookings)  # so that there is one way for a place to go for good
+    SiblingPhoto.with_sealed.filter(pk__in=preview.siblings).delete()
+    queries.leads_of(*bookings).update(withdrawn_at=now, withdrawn_why=Lead.Why.EXPUNGED)
+    Candidate.objects.filter(pk__in=preview.candidates).update(person=None, photo=None, score=None, forgotten_at=now)
     # What examiners wrote describes the face. Their grades stay, and the audit has a digest of what they said.
-    Finding.objects.filter(candidate__in=gone).update(notes="", worksheet={})
-    templates = list(queries.templates_of(booking).only("pk", "encoder_id").order_by("pk"))
-    order.generation = changes.drop(templates)
-    queries.rejects_of(booking).delete()
+    Finding.objects.filter(candidate__in=preview.candidates).update(notes="", worksheet={})
+    order.generation = changes.drop(list(queries.templates_of(*bookings).only("pk", "encoder_id").order_by("pk")))
+    ImportReject.objects.filter(pk__in=[reject.pk for reject in preview.rejects]).delete()
     Template.objects.filter(pk__in=preview.templates).delete()
-    booking.photos.all().delete()
-    Booking.objects.filter(pk=booking.pk).delete()
+    Photo.objects.filter(booking__in=ids).delete()
+    Hold.objects.filter(booking__in=ids).delete()
+    Booking.objects.filter(pk__in=ids).delete()
     if preview.person_goes:
-        Person.objects.filter(pk=booking.person_id).delete()
-    # An earlier order of the same booking that was withdrawn would still name it.
-    ExpungementOrder.objects.filter(booking=booking.pk).update(booking=None, booking_number="")
+        Person.objects.filter(pk=bookings[0].person_id).delete()
+    # Every other order about them would still name one; of those that wait nothing is left to be approved.
+    others = ExpungementOrder.objects.filter(booking__in=ids).exclude(pk=order.pk)
+    others.filter(state=State.REQUESTED).update(state=State.WITHDRAWN, withdrawn_by=by, withdrawn_at=now)
+    others.update(booking=None, booking_number="")
     order.booking, order.booking_number = None, ""
     order.counts = preview.counts
-    order.key_left = booking.pk
+    order.keys_left = [str(pk) for pk in ids]
     order.files_left = [str(photo.pk) for photo in preview.photos]
     order.templates_left = preview.templates
     # What is uploaded from now on is refused by the suppression; what is on disk already has to go, too.
     order.uploads_left = staging.present()
-    order.state = State.ERASED
+    order.state = State.APPROVED
     order.approved_by, order.approved_at = by, now
     _record(order, "erased_at", now)
-    audit.record(
-        "booking.expunged", by=by, obj=order, booking=str(booking.pk), generation=order.generation, **order.counts
-    )
-    # robust: without a broker the later steps go on, and `tasks.resume` asks for the proof.
-    order_id = order.pk
-    transaction.on_commit(lambda: _have_it_proved(order_id), robust=True)
+    counts = {name: count for name, count in order.counts.items() if name != "bookings"}
+    audit.record("booking.expunged", by=by, obj=order, bookings=order.keys_left, generation=order.generation, **counts)
 
 
 def destroy_key(order_id: UUID) -> None:
     with transaction.atomic(durable=True):
         order = _locked(order_id)
-        if order.state != State.ERASED or order.key_left is None:
+        if order.state != State.APPROVED or order.key_destroyed_at:
             return
-        vault.destroy_key(order.key_left)
-        if vault.has_key(order.key_left):
+        owners = [UUID(owner) for owner in order.keys_left]
+        for owner in owners:
+            vault.destroy_key(owner)
+        if any(vault.has_key(owner) for owner in owners):
             raise Unavailable("The data key is still there after it was destroyed.")
-        order.key_left = None
+        order.keys_left = []
         _record(order, "key_destroyed_at")
 
 
 def remove_files(order_id: UUID) -> None:
     with transaction.atomic(durable=True):
         order = _locked(order_id)
-        if order.state != State.ERASED or order.files_removed_at:
+        if order.state != State.APPROVED or order.files_removed_at:
             return
         names = [UUID(name) for name in order.files_left]
         for name in names:
@@ -125,7 +130,7 @@ def check_uploads(order_id: UUID) -> None:
     """Uploads that an import has not finished with may hold the photographs once more; the import removes them."""
     with transaction.atomic(durable=True):
         order = _locked(order_id)
-        if order.state != State.ERASED or order.uploads_gone_at:
+        if order.state != State.APPROVED or order.uploads_gone_at:
             return
         order.uploads_left = [run for run in order.uploads_left if (Path(settings.STAGING) / run).exists()]
         if order.uploads_left:
@@ -137,7 +142,7 @@ def check_uploads(order_id: UUID) -> None:
 def prove_forgotten(order_id: UUID) -> None:
     """No lock is held while the index is brought up to date, which may take seconds; doing it twice is harmless."""
     order = ExpungementOrder.objects.get(pk=order_id)
-    if order.state != State.ERASED or order.forgotten_at:
+    if order.state != State.APPROVED or order.forgotten_at:
         return
     if order.templates_left:
         from mugsearch.gallery import live  # loads the search kernel
@@ -145,11 +150,11 @@ def prove_forgotten(order_id: UUID) -> None:
         generation = live.forget(order.templates_left)
         if order.generation is None or generation < order.generation:
             raise Unavailable("The index has not been told of this expungement yet.")
-        if Template.objects.filter(pk__in=order.templates_left).exists():
-            raise Unavailable("Vectors are in the database again after they were deleted.")
+        if Template.objects.searchable().filter(pk__in=order.templates_left).exists():
+            raise Unavailable("Vectors are searchable in the database again after they were dropped.")
     with transaction.atomic(durable=True):
         order = _locked(order_id)
-        if order.state != State.ERASED or order.forgotten_at:
+        if order.state != State.APPROVED or order.forgotten_at:
             return
         order.templates_left = []
         _record(order, "forgotten_at")
@@ -163,11 +168,11 @@ def _record(order: ExpungementOrder, step: str, at: datetime | None = None) -> N
     """In the step's transaction: the step is done and verified, and so is the order if it was the last one."""
     setattr(order, step, at or timezone.now())
     order.troubles.pop(step, None)
-    if all(getattr(order, name) for name in STEPS):
+    if all(getattr(order, name) for name in STEPS[Kind(order.kind)]):
         order.state = State.COMPLETE
         order.completed_at = timezone.now()
         seconds = (order.completed_at - order.approved_at).total_seconds() if order.approved_at else None
-        audit.record("expungement.completed", by=None, obj=order, generation=order.generation, seconds=seconds)
+        audit.record(f"{order.what}.completed", by=None, obj=order, generation=order.generation, seconds=seconds)
     order.save()
 
 
@@ -188,10 +193,10 @@ def _tried(name: str, step: Callable[[UUID], None], order_id: UUID) -> bool:
 def report(error: Exception, step: str, order_id: UUID) -> None:
     """A database error quotes the row it is about, so only the kind and the place go into the log."""
     place = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("expungement %s: %s failed: %s\n%s", order_id, step, type(error).__name__, place)
+    logger.error("order %s: %s failed: %s\n%s", order_id, step, type(error).__name__, place)
 
 
-def _have_it_proved(order_id: UUID) -> None:
+def have_it_proved(order_id: UUID) -> None:
     from mugsearch.retention import tasks
 
     tasks.prove_forgotten.delay(str(order_id))

@@ -1,5 +1,6 @@
-"""Orders to expunge, and how far each has got."""
+"""Orders to expunge, seal and unseal, and how far each has got; and the legal holds that keep both away."""
 
+import datetime
 import uuid
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, Role, User
+from mugsearch.gallery.models import Booking
 
 
 class ExpungementOrderQuerySet(models.QuerySet["ExpungementOrder"]):
@@ -18,18 +20,25 @@ class ExpungementOrderQuerySet(models.QuerySet["ExpungementOrder"]):
 
 
 class ExpungementOrder(models.Model):
-    """An order to expunge one booking. Once the rows are gone it names no person and no booking.
+    """An order about one booking or, with it, all bookings of its person: to expunge, to seal or to unseal.
 
-    REQUESTED --another clerk approves, the rows go with it--> ERASED --key, files, uploads and index--> COMPLETE
-              --withdraw--> WITHDRAWN
+    REQUESTED --another clerk approves, the rows go with it--> APPROVED --key, files, uploads and index--> COMPLETE
+              --withdraw, or an expungement of the booking--> WITHDRAWN
 
-    From ERASED on there is no way back. Its steps are recorded one by one, each after it was verified, so a killed
-    purge goes on where it stopped and the state is never ahead of the truth (see erasing.py).
+    Of a seal, only the index is left after the approval; of an unseal nothing: it is COMPLETE then. From an APPROVED
+    expungement on there is no way back, and it names no person and no booking. Its steps are recorded one by one, each
+    after it was verified, so a killed purge goes on where it stopped and the state is never ahead of the truth (see
+    erasing.py and sealing.py).
     """
+
+    class Kind(models.TextChoices):
+        EXPUNGE = "expunge", "Expunge"
+        SEAL = "seal", "Seal"
+        UNSEAL = "unseal", "Unseal"
 
     class State(models.TextChoices):
         REQUESTED = "requested", "To be approved"
-        ERASED = "erased", "Being verified"
+        APPROVED = "approved", "Being verified"
         COMPLETE = "complete", "Complete"
         WITHDRAWN = "withdrawn", "Withdrawn"
 
@@ -37,8 +46,11 @@ class ExpungementOrder(models.Model):
     agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+")
     order_number = models.CharField(max_length=64)
     reason = models.CharField(max_length=500)
+    kind = models.CharField(max_length=7, choices=Kind, default=Kind.EXPUNGE)
+    # Then `booking` says of whom; which bookings that are is decided when it is approved.
+    whole_person = models.BooleanField(default=False, help_text="All bookings of the person, not this one alone.")
     state = models.CharField(max_length=9, choices=State, default=State.REQUESTED)
-    # Both are emptied when the rows are gone, also on earlier orders of the same booking that were withdrawn.
+    # Both are emptied when the rows are gone, also on all other orders about the same booking.
     booking = models.UUIDField(null=True)
     booking_number = models.CharField(max_length=64, blank=True)
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
@@ -51,7 +63,7 @@ class ExpungementOrder(models.Model):
     counts = models.JSONField(default=dict)
     # What a step still has to do, opaque ids only: emptied, and the time set, when that was done and verified.
     erased_at = models.DateTimeField(null=True)
-    key_left = models.UUIDField(null=True, help_text="Owner of the data key still to be destroyed.")
+    keys_left = models.JSONField(default=list, help_text="Owners of the data keys still to be destroyed.")
     key_destroyed_at = models.DateTimeField(null=True)
     files_left = models.JSONField(default=list, help_text="Names of the vault's files still to be removed.")
     files_removed_at = models.DateTimeField(null=True)
@@ -75,26 +87,27 @@ class ExpungementOrder(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(state__in=["requested", "withdrawn"], approved_by__isnull=True)
-                | Q(state__in=["erased", "complete"], approved_by__isnull=False, approved_at__isnull=False),
+                | Q(state__in=["approved", "complete"], approved_by__isnull=False, approved_at__isnull=False),
                 name="erasing_needs_approval",
             ),
             models.CheckConstraint(
-                condition=~Q(state__in=["erased", "complete"])
+                condition=~Q(kind="expunge", state__in=["approved", "complete"])
                 | Q(booking__isnull=True, booking_number="", erased_at__isnull=False),
                 name="erased_order_names_no_booking",
             ),
             models.CheckConstraint(
                 condition=~Q(state="complete")
-                | Q(
-                    completed_at__isnull=False,
-                    key_left__isnull=True,
-                    key_destroyed_at__isnull=False,
-                    files_left=[],
-                    files_removed_at__isnull=False,
-                    uploads_left=[],
-                    uploads_gone_at__isnull=False,
-                    templates_left=[],
-                    forgotten_at__isnull=False,
+                | Q(completed_at__isnull=False, keys_left=[], files_left=[], uploads_left=[], templates_left=[])
+                & (
+                    Q(kind="unseal")
+                    | Q(kind="seal", forgotten_at__isnull=False)
+                    | Q(
+                        kind="expunge",
+                        key_destroyed_at__isnull=False,
+                        files_removed_at__isnull=False,
+                        uploads_gone_at__isnull=False,
+                        forgotten_at__isnull=False,
+                    )
                 ),
                 name="complete_only_when_every_step_is",
             ),
@@ -107,3 +120,63 @@ class ExpungementOrder(models.Model):
 
     def __str__(self) -> str:
         return self.order_number
+
+    @property
+    def what(self) -> str:
+        """As acts in the audit and sentences name it."""
+        return {"expunge": "expungement", "seal": "sealing", "unseal": "unsealing"}[self.kind]
+
+
+class HoldQuerySet(models.QuerySet["Hold"]):
+    def visible_to(self, user: User) -> "HoldQuerySet":
+        """Records staff set and lift them; supervisors see which there are."""
+        if not user.has_role(Role.RECORDS, Role.SUPERVISOR):
+            return self.none()
+        return self if user.agency_id is None else self.filter(booking__agency=user.agency_id)
+
+    def in_force(self) -> "HoldQuerySet":
+        open_end = Q(ends_at__isnull=True) | Q(ends_at__gt=timezone.now())
+        return self.filter(open_end, lifted_at__isnull=True)
+
+
+class Hold(models.Model):
+    """A legal hold on a booking: while one is in force it is neither sealed nor expunged (RULES 22).
+
+    It goes with the booking when that is expunged after it has ended. PostgreSQL refuses to seal or delete a held
+    booking, any change of a hold but that it is lifted once, and deletion while it is in force (migration 0003).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    booking = models.ForeignKey(Booking, on_delete=models.PROTECT, related_name="holds")
+    reference = models.CharField(max_length=64, help_text="Number of the letter or order that asks for it.")
+    reason = models.CharField(max_length=500)
+    set_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    set_at = models.DateTimeField(default=timezone.now, editable=False)
+    ends_at = models.DateTimeField(null=True, help_text="The midnight after its last day; empty: until it is lifted.")
+    lifted_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    lifted_at = models.DateTimeField(null=True)
+
+    objects: ClassVar = HoldQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-set_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(lifted_by__isnull=True, lifted_at__isnull=True)
+                | Q(lifted_by__isnull=False, lifted_at__isnull=False),
+                name="hold_lifted_by_somebody",
+            ),
+            models.CheckConstraint(condition=~Q(reference="") & ~Q(reason=""), name="hold_says_why"),
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
+
+    @property
+    def last_day(self) -> datetime.date | None:
+        """None: until it is lifted."""
+        return timezone.localdate(self.ends_at - datetime.timedelta(microseconds=1)) if self.ends_at else None
+
+    @property
+    def is_in_force(self) -> bool:
+        return self.lifted_at is None and (self.ends_at is None or self.ends_at > timezone.now())

@@ -70,7 +70,8 @@ def _files_left() -> set[UUID]:
 
 
 def _keys_left() -> set[UUID]:
-    return {owner for owner in ExpungementOrder.objects.values_list("key_left", flat=True) if owner}
+    left = ExpungementOrder.objects.exclude(keys_left=[]).values_list("keys_left", flat=True)
+    return {UUID(owner) for owners in left for owner in owners}
 
 
 def _remove_uploads(before: float) -> None:

@@ -1,4 +1,4 @@
-"""Expungements that were left behind, and files that no row speaks of."""
+"""Orders that were left behind, and files that no row speaks of."""
 
 from uuid import UUID
 
@@ -27,8 +27,8 @@ def prove_forgotten(order_id: str) -> None:
 @shared_task
 def resume() -> None:
     """PostgreSQL knows which orders are not complete; a lost message or a killed process is made good here."""
-    for order in ExpungementOrder.objects.filter(state=State.ERASED):
-        if not order.uploads_gone_at:
+    for order in ExpungementOrder.objects.filter(state=State.APPROVED):
+        if order.kind == ExpungementOrder.Kind.EXPUNGE and not order.uploads_gone_at:
             erase.apply_async((str(order.pk),), expires=EXPIRES)
         if not order.forgotten_at:
             prove_forgotten.apply_async((str(order.pk),), expires=EXPIRES)

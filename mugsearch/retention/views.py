@@ -1,4 +1,4 @@
-"""The records clerks' pages of expungement: from the booking number on an order to the certificate."""
+"""The records clerks' pages of orders: from the booking number on an order to the certificate."""
 
 from typing import Any
 from uuid import UUID
@@ -15,18 +15,18 @@ from mugsearch.accounts.models import Role, User
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, WrongState
 from mugsearch.gallery.models import Booking
-from mugsearch.retention import queries, services, words
+from mugsearch.retention import holds, queries, services, words
 from mugsearch.retention.forms import LookUpForm, RequestForm
 from mugsearch.retention.models import ExpungementOrder
 
 PER_PAGE = 25
 THUMBS = 12
-State = ExpungementOrder.State
+Kind, State = ExpungementOrder.Kind, ExpungementOrder.State
 
 # What waits for a person comes first, then what is under way, then the rest by date.
 _URGENCY = Case(
     When(state=State.REQUESTED, then=Value(0)),
-    When(state=State.ERASED, then=Value(1)),
+    When(state=State.APPROVED, then=Value(1)),
     default=Value(2),
     output_field=IntegerField(),
 )
@@ -46,28 +46,43 @@ def orders(request: HttpRequest) -> HttpResponse:
 @needs(Role.RECORDS)
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    """A booking number is looked up by POST, so that it stays out of logs and histories, which nobody expunges."""
+    """A booking number is looked up by POST, so that it stays out of logs and histories, which nobody expunges.
+    ?kind= and ?whole=1 say what is asked for, and of one booking or of all of the person."""
     user = signed_in(request)
     if request.method == "POST" and "booking_number" in request.POST:
         return _look_up(request, user)
     if not (booking_id := request.GET.get("booking", "")):
         return render(request, "retention/look_up.html", {"form": LookUpForm()})
     booking = get_object_or_404(_bookings(user).select_related("person"), pk=_uuid(booking_id))
+    kind = _kind(request.GET.get("kind", ""))
+    whole = request.GET.get("whole") == "1"
     form = RequestForm(request.POST if request.method == "POST" else None)
     status = 200
     if request.method == "POST":
         status = 422
         if form.is_valid():
             try:
-                order = services.request_expungement(by=user, booking=booking, **form.cleaned_data)
+                order = services.request(by=user, booking=booking, kind=kind, whole_person=whole, **form.cleaned_data)
             except BadInput as error:
                 form.add_error(None, error.message)
             else:
                 messages.success(request, "Requested. Another records clerk has to approve it.")
                 return redirect("expungement", order.pk)
-    audit.record("expungement.previewed", by=user, obj=booking)
-    waiting = ExpungementOrder.objects.filter(booking=booking.pk, state=State.REQUESTED).first()
-    context = {"form": form, "waiting": waiting, **_shown(queries.preview(booking))}
+    said = words.SAID[kind]
+    audit.record(f"{said['thing']}.previewed", by=user, obj=booking)
+    covered = queries.covered(kind, booking, whole_person=whole)
+    context = {
+        "form": form,
+        "asked": booking,
+        "kind": kind,
+        "kinds": Kind,
+        "whole": whole,
+        "said": said,
+        "nothing": "This is sealed already." if kind == Kind.SEAL else "This is not sealed.",
+        "bookings_count": booking.person.bookings.count(),
+        "waiting": queries.waiting_about(booking, whole_person=whole),
+        **(_shown(queries.preview(*covered, kind=kind)) if covered else {}),
+    }
     return render(request, "retention/new.html", context, status=status)
 
 
@@ -90,19 +105,19 @@ def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     user = signed_in(request)
     found = _order(user, order_id)
     asked_again = bool(request.headers.get("HX-Request"))
-    under_way = found.state == State.ERASED
+    under_way = found.state == State.APPROVED
     if not (asked_again and under_way):
-        audit.record("expungement.viewed", by=user, obj=found)
+        audit.record(f"{found.what}.viewed", by=user, obj=found)
     context: dict[str, Any] = {
         "order": found,
+        "said": words.SAID[Kind(found.kind)],
         "steps": words.timeline(found),
-        "went": words.lines(found.counts) if found.erased_at else [],
+        "went": words.lines(found.kind, found.counts) if found.approved_at else [],
         "may_approve": found.state == State.REQUESTED and found.requested_by_id != user.pk,
         "under_way": under_way,
         "troubles": list(found.troubles.values()),
     }
-    if found.state == State.REQUESTED:
-        preview = queries.preview(get_object_or_404(Booking.objects.select_related("person"), pk=found.booking))
+    if found.state == State.REQUESTED and (preview := queries.of_order(found)):
         context |= {**_shown(preview), "changed": preview.counts != found.counts}
     return render(request, "retention/_order.html" if asked_again else "retention/order.html", context)
 
@@ -122,7 +137,7 @@ def withdraw(request: HttpRequest, order_id: UUID) -> HttpResponse:
     user = signed_in(request)
     found = _order(user, order_id)
     services.withdraw(by=user, order=found)
-    messages.success(request, "The order is withdrawn. Nothing was erased.")
+    messages.success(request, "The order is withdrawn. Nothing was done.")
     return redirect("expungement", found.pk)
 
 
@@ -132,18 +147,24 @@ def certificate(request: HttpRequest, order_id: UUID) -> HttpResponse:
     user = signed_in(request)
     found = _order(user, order_id)
     if found.state != State.COMPLETE:
-        raise WrongState("There is no certificate yet: this expungement is not complete.")
-    audit.record("expungement.certificate-viewed", by=user, obj=found)
-    context = {"order": found, "steps": words.certified(found), "went": words.lines(found.counts)}
+        raise WrongState(f"There is no certificate yet: this {found.what} is not complete.")
+    audit.record(f"{found.what}.certificate-viewed", by=user, obj=found)
+    context = {
+        "order": found,
+        "said": words.SAID[Kind(found.kind)],
+        "steps": words.certified(found),
+        "went": words.lines(found.kind, found.counts),
+    }
     return render(request, "retention/certificate.html", context)
 
 
 def _shown(preview: queries.Preview) -> dict[str, Any]:
     return {
-        "booking": preview.booking,
-        "person": preview.booking.person,
+        "bookings": preview.bookings,
+        "person": preview.bookings[0].person,
         "preview": preview,
-        "will_go": words.lines(preview.counts),
+        "will_go": words.lines(preview.kind, preview.counts),
+        "held": [holds.said_of(hold) for hold in preview.holds],
         "thumbs": preview.photos[:THUMBS],
         "more_photos": max(0, len(preview.photos) - THUMBS),
     }
@@ -158,6 +179,10 @@ def _order(user: User, order_id: UUID) -> ExpungementOrder:
 
 def _bookings(user: User) -> Any:
     return Booking.objects.visible_to(user)
+
+
+def _kind(text: str) -> ExpungementOrder.Kind:
+    return Kind(text) if text in Kind.values else Kind.EXPUNGE
 
 
 def _uuid(text: str) -> UUID | None:

@@ -112,7 +112,7 @@ def test_one_booking_requested_by_five_clerks_at_once_is_one_order_and_four_clea
     clerks = [clerk() for _ in range(5)]
 
     def request(by: Any) -> Any:
-        return retention.request_expungement(by=by, booking=booking, order_number="C-1", reason="dismissed")
+        return retention.request(by=by, booking=booking, order_number="C-1", reason="dismissed")
 
     answers = at_the_same_time(*[lambda by=by: request(by) for by in clerks])
     assert sum(isinstance(answer, WrongState) for answer in answers) == 4, answers

@@ -7,7 +7,7 @@ from mugsearch.accounts.models import User
 from mugsearch.gallery import encoding
 from mugsearch.gallery.models import Booking, Photo
 from mugsearch.probes.models import Candidate, SiblingPhoto
-from mugsearch.retention import queries, services
+from mugsearch.retention import queries, services, tasks
 from mugsearch.retention.models import ExpungementOrder
 from reviews.models import Examination, Finding, Lead
 from tests.factories import BookingFactory, CandidateFactory, SearchFactory, clerk, examiner
@@ -55,12 +55,33 @@ def another_booking(booking: Booking) -> Photo:
     return enrol(7, variant=5, booking=BookingFactory(person=booking.person, agency=booking.agency))
 
 
-def requested(booking: Booking, by: User | None = None, **words: str) -> ExpungementOrder:
+def requested(booking: Booking, by: User | None = None, **words: Any) -> ExpungementOrder:
     asked = by or clerk(agency=booking.agency)
-    return services.request_expungement(by=asked, booking=booking, **{**OPAQUE, **words})
+    return services.request(by=asked, booking=booking, **{**OPAQUE, **words})
 
 
 def approved(order: ExpungementOrder, by: User | None = None) -> ExpungementOrder:
-    seen = queries.preview(Booking.objects.get(pk=order.booking)).digest
-    services.approve(by=by or clerk(agency=order.agency), order=order, seen=seen)
+    preview = queries.of_order(order)
+    assert preview
+    services.approve(by=by or clerk(agency=order.agency), order=order, seen=preview.digest)
+    return order
+
+
+def expunged(booking: Booking, **asked: Any) -> ExpungementOrder:
+    return _complete(requested(booking, **asked))
+
+
+def sealed(booking: Booking, **asked: Any) -> ExpungementOrder:
+    return _complete(requested(booking, kind=ExpungementOrder.Kind.SEAL, **asked))
+
+
+def unsealed(booking: Booking, **asked: Any) -> ExpungementOrder:
+    return _complete(requested(booking, kind=ExpungementOrder.Kind.UNSEAL, **asked))
+
+
+def _complete(order: ExpungementOrder) -> ExpungementOrder:
+    approved(order)
+    tasks.prove_forgotten(str(order.pk))
+    order.refresh_from_db()
+    assert order.state == ExpungementOrder.State.COMPLETE
     return order

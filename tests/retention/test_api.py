@@ -46,7 +46,7 @@ def test_from_the_number_on_an_order_to_complete(api: Api) -> None:
     again = second.get(f"{order}/preview").json()
     assert again["digest"] == look["digest"]
     erased = second.post(f"{order}/approve", {"seen": again["digest"]}, format="json").json()
-    assert (erased["state"], erased["booking"], erased["booking_number"]) == ("erased", None, "")
+    assert (erased["state"], erased["booking"], erased["booking_number"]) == ("approved", None, "")
     assert second.get(f"{order}/preview").status_code == 409
 
     tasks.prove_forgotten(asked.json()["id"])

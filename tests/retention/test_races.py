@@ -131,7 +131,7 @@ def test_a_request_made_while_the_booking_is_being_erased_does_not_bring_its_num
     monkeypatch.setattr(changes, "drop", slow)
     erasure = elsewhere(services.approve, by=second, order=order, seen=seen)
     assert erasing.wait(10)
-    late = elsewhere(services.request_expungement, by=third, booking=photo.booking, **OPAQUE)
+    late = elsewhere(services.request, by=third, booking=photo.booking, **OPAQUE)
     with pytest.raises(TimeoutError):
         late.result(timeout=0.5)
     go_on.set()
