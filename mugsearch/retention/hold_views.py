@@ -45,7 +45,7 @@ def holds(request: HttpRequest) -> HttpResponse:
 def new_hold(request: HttpRequest, booking_id: UUID) -> HttpResponse:
     user = signed_in(request)
     booking = get_object_or_404(Booking.objects.visible_to(user).select_related("person"), pk=booking_id)
-    form = HoldForm(request.POST or None)
+    form = HoldForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
             services.set_hold(by=user, booking=booking, **form.cleaned_data)

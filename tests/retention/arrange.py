@@ -7,8 +7,8 @@ from mugsearch.accounts.models import User
 from mugsearch.gallery import encoding
 from mugsearch.gallery.models import Booking, Photo
 from mugsearch.probes.models import Candidate, SiblingPhoto
-from mugsearch.retention import queries, services, tasks
-from mugsearch.retention.models import ExpungementOrder
+from mugsearch.retention import holds, queries, services, tasks
+from mugsearch.retention.models import ExpungementOrder, Hold
 from reviews.models import Examination, Finding, Lead
 from tests.factories import BookingFactory, CandidateFactory, SearchFactory, clerk, examiner
 from tests.gallery_rows import enrol
@@ -65,6 +65,11 @@ def approved(order: ExpungementOrder, by: User | None = None) -> ExpungementOrde
     assert preview
     services.approve(by=by or clerk(agency=order.agency), order=order, seen=preview.digest)
     return order
+
+
+def held(booking: Booking, by: User | None = None, **words: Any) -> Hold:
+    said = {"reference": "PRES-1", "reason": "Civil suit against the county", **words}
+    return holds.set_hold(by=by or clerk(agency=booking.agency), booking=booking, **said)
 
 
 def expunged(booking: Booking, **asked: Any) -> ExpungementOrder:
