@@ -1,8 +1,8 @@
 """Two advisory locks of PostgreSQL, held to the end of the transaction.
 
-`writing` is taken shared by whoever writes rows about gallery people (import, picking a face, a search writing
-its candidates) and exclusively by an expungement: whatever was under way ends before the purge reads, and what
-comes after sees its result.
+`writing` is taken shared by whoever writes rows about gallery people (import, picking a face, a search writing its
+candidates, a hold) and exclusively by an expungement or a sealing: whatever was under way ends before the purge reads,
+and what comes after sees its result.
 """
 
 from collections.abc import Iterator

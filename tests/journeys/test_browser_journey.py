@@ -120,7 +120,7 @@ def test_the_main_job_in_a_browser(desk, workers, mugshots, tmp_path):
 
     records.goto("/expungements/new")
     records.get_by_label("Booking number").fill(mugshots.booking)
-    records.get_by_role("button", name="Show what would go").click()
+    records.get_by_role("button", name="Show what would be done").click()
     records.get_by_text("What will be destroyed").wait_for()
     records.get_by_label("Order number").fill("CR-2026-17")
     records.get_by_label("Reason").fill("Dismissed by the court")
