@@ -32,7 +32,7 @@ CHANGES = """
     api_tokens api_current_token api_user_roles api_user_active api_user_certificates api_revoke_certificate
     api_pick_face api_refuse_photo api_share_case api_probe_searches api_try_again api_next_examination api_free
     api_findings api_exclude_remaining api_release api_conclude api_preview_booking api_approve_expungement
-    api_withdraw_expungement api_verify_audit
+    api_withdraw_expungement lift_hold api_lift_hold api_verify_audit
     record_evidence record_outcome withdraw_lead export_lineup api_withdraw_lead change_priority
     propose_policy change_policy api_policy_preview disclosure_bundle api_disclosure
 """
@@ -123,6 +123,9 @@ def _of_records(staff: Staff) -> Iterator[Page]:
     yield Page(Role.RECORDS, "new_expungement", query={"booking": str(booking.pk)})
     yield Page(Role.RECORDS, "expungement", {"order_id": requested.pk})
     yield Page(Role.RECORDS, "expungement_certificate", {"order_id": order.pk})
+    for query in ({}, last):
+        yield Page(Role.RECORDS, "holds", query=query)
+    yield Page(Role.RECORDS, "new_hold", {"booking_id": booking.pk})
     last = {"page": "last"}
     for query in ({}, last, {"person_id": person.person_id}, born):
         yield Page(Role.RECORDS, "api_people", query=query)
@@ -136,6 +139,8 @@ def _of_records(staff: Staff) -> Iterator[Page]:
         yield Page(Role.RECORDS, "api_imports", query=query)
     for query in ({}, last, {"state": "requested"}):
         yield Page(Role.RECORDS, "api_expungements", query=query)
+    for query in ({}, last):
+        yield Page(Role.RECORDS, "api_holds", query=query)
     for query in ({}, last):
         yield Page(Role.RECORDS, "api_import_rejects", {"pk": run.pk}, query)
     yield Page(Role.RECORDS, "api_person", {"pk": person.pk})

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from mugsearch.accounts.models import Role, User
 from mugsearch.audit.models import Entry
 from mugsearch.gallery import live
-from mugsearch.gallery.models import Person
+from mugsearch.gallery.models import Booking, Person
 from mugsearch.retention.models import ExpungementOrder, Hold
 from tests.factories import (
     AgencyFactory,
@@ -146,6 +146,19 @@ def test_what_is_sealed_can_t_be_sealed_again_from_the_page_and_nothing_breaks(p
         address = f"/expungements/new?booking={booking.pk}&kind={kind}"
         assert said in browser.get(address).content.decode()
     assert browser.post(f"/expungements/new?booking={booking.pk}&kind=unseal", OPAQUE).status_code == 409
+
+
+def test_an_order_that_another_one_has_dealt_with_says_so_and_can_be_withdrawn(page: Page) -> None:
+    photo = enrol(1)
+    order, browser = requested(photo.booking, kind=Kind.SEAL), page(clerk())
+    Booking.objects.filter(pk=photo.booking_id).update(sealed_at=timezone.now())
+    text = browser.get(f"/expungements/{order.pk}").content.decode()
+    assert "Nothing is left to be done" in text
+    assert "/approve" not in text
+    assert browser.post(f"/expungements/{order.pk}/approve", {"seen": ""}).status_code == 409
+    browser.post(f"/expungements/{order.pk}/withdraw")
+    order.refresh_from_db()
+    assert order.state == State.WITHDRAWN
 
 
 def test_a_hold_is_set_shown_blocks_the_approval_and_is_lifted(page: Page) -> None:
