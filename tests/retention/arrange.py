@@ -43,7 +43,8 @@ def confirmed(candidate: Candidate, other: Candidate) -> Lead:
     done = []
     for person in (examiner(), examiner()):
         examination = Examination.objects.create(search=candidate.search, examiner=person)
-        Finding.objects.create(examination=examination, candidate=candidate, conclusion="3", worksheet=FILLED)
+        said = {"conclusion": "3", "worksheet": FILLED, "notes": "A mole on the left cheek."}
+        Finding.objects.create(examination=examination, candidate=candidate, **said)
         Finding.objects.create(examination=examination, candidate=other, conclusion="-3")
         examination.state, examination.concluded_at = Examination.State.CONCLUDED, examination.claimed_at
         examination.save()

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, transaction
+from django.http import Http404
 from django.utils import timezone
 
 from mugsearch.audit.models import Entry
@@ -15,12 +16,13 @@ from mugsearch.probes.models import Candidate, Repeat, SealedPlace, Search, Sibl
 from mugsearch.retention import orphans, queries, services, tasks
 from mugsearch.retention.models import ExpungementOrder
 from mugsearch.vault import services as vault
-from reviews import leads, lineup
+from reviews import leads, lineup, pictures
 from reviews.models import Finding, Lead
 from reviews.queries import examination_state, lead_sheet, list_of, sheet
 from tests.factories import AgencyFactory, BookingFactory, clerk, investigator
 from tests.gallery_rows import enrol
 from tests.retention.arrange import OPAQUE, a_life, another_booking, approved, expunged, requested, sealed, unsealed
+from tests.retention.test_leads_in_use import exported
 from tests.retention.test_races import a_queued_search, photos_found
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -103,12 +105,14 @@ def test_what_examiners_wrote_about_a_sealed_face_is_hidden_and_not_lost() -> No
     life = a_life()
     finding = Finding.objects.filter(candidate=life.candidate).first()
     assert finding
+    assert "mole" in str(sheet(finding.examination))
+    assert "mole" in str(lead_sheet(life.lead))
     sealed(life.booking)
     place = next(one for one in sheet(finding.examination).places if one.gone)
     assert (place.notes, place.worksheet, place.conclusion) == ("", {}, "3")
     assert all((one.notes, one.worksheet) == ("", []) for one in lead_sheet(life.lead).confirmations)
-    finding.refresh_from_db()
-    assert finding.worksheet
+    unsealed(life.booking)
+    assert "mole" in str(sheet(finding.examination))
 
 
 def test_a_note_on_a_sealed_lead_may_not_name_its_person() -> None:
@@ -119,11 +123,26 @@ def test_a_note_on_a_sealed_lead_may_not_name_its_person() -> None:
         leads.require_nameless(life.lead, "It was Canaryfamily")
 
 
-def test_a_sealed_booking_is_shown_in_no_line_up() -> None:
-    photo = enrol(7)
-    assert lineup.showable().filter(pk=photo.pk).exists()
-    seals(photo)
-    assert not lineup.showable().filter(pk=photo.pk).exists()
+def test_a_sealed_filler_is_an_empty_place_of_a_line_up_made_before_and_chosen_for_no_new_one() -> None:
+    life = a_life()
+    line, others = exported(life)
+    filler = next(one for one in others if str(one.pk) in line.photos)
+    number = line.photos.index(str(filler.pk)) + 1
+    mine = life.lead.search.requested_by
+
+    def shown() -> list[Any]:
+        return [place.photo.pk for place in lineup.places(line) if place.photo]
+
+    assert filler.pk in shown()
+    sealed(filler.booking)
+    assert filler.pk not in shown()
+    with pytest.raises(Http404):
+        pictures.place_of_lineup(by=mine, lineup=line, place=number)
+    with pytest.raises(WrongState, match="The gallery has 4 of the 5"):
+        lineup.export(by=mine, lead=life.lead)
+    unsealed(filler.booking)
+    assert filler.pk in shown()
+    assert pictures.place_of_lineup(by=mine, lineup=line, place=number)
 
 
 def test_another_s_lead_does_not_show_the_sealed_photo_beside_it() -> None:
