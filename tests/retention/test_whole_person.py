@@ -53,7 +53,7 @@ def test_it_is_about_the_bookings_there_are_when_it_is_approved() -> None:
     order = requested(first, whole_person=True)
     seen = queries.of_order(order)
     assert seen
-    another_booking(first)
+    BookingFactory(person=first.person, agency=first.agency)  # without a photograph
     with pytest.raises(WrongState, match="It changed"):
         services.approve(by=clerk(), order=order, seen=seen.digest)
     approved(order)
