@@ -31,6 +31,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("mugsearch.probes.api_urls")),
     path("", include("reviews.api_urls")),
     path("", include("mugsearch.retention.api_urls")),
+    path("", include("mugsearch.retention.disposition_api_urls")),
     path("", include("mugsearch.auditing.api_urls")),
     path("", include("mugsearch.disclosure.api_urls")),
     path("schema/", SpectacularAPIView.as_view(), name="api_schema"),

@@ -31,6 +31,7 @@ NAVIGATION: list[tuple[str, str, tuple[Role, ...]]] = [
     ("Photos to check", "waiting_photos", (Role.RECORDS,)),
     ("Orders", "expungements", (Role.RECORDS,)),
     ("Legal holds", "holds", (Role.RECORDS, Role.SUPERVISOR)),
+    ("Retention", "retention", (Role.RECORDS,)),
     ("Audit", "audit", (Role.AUDITOR,)),
     ("Report", "report", (Role.AUDITOR, Role.SUPERVISOR)),
     ("Disclosure", "disclosure", (Role.AUDITOR, Role.SUPERVISOR)),

@@ -12,11 +12,14 @@ from rest_framework.parsers import JSONParser
 
 from mugsearch.engine import images
 from mugsearch.gallery import staging
+from mugsearch.retention import dispositions
 from mugsearch.validators import UNSTORABLE
 
 FORM = 2**20  # bytes; a form, or a JSON body
 PHOTOGRAPH = images.DEFAULT_LIMITS.max_bytes + FORM
 IMPORT = staging.MOST_ZIP_BYTES + 64 * FORM
+
+DISPOSITIONS = dispositions.MOST_BYTES + FORM
 
 # The longest that begins a path counts; everything else is a form.
 LIMITS = {
@@ -25,6 +28,8 @@ LIMITS = {
     "/probes/new": PHOTOGRAPH,
     "/api/v1/probes": PHOTOGRAPH,
     "/gallery/imports/new": IMPORT,
+    "/retention/dispositions/file": DISPOSITIONS,
+    "/api/v1/dispositions/file": DISPOSITIONS,
     "/api/v1/imports": IMPORT,
 }
 

@@ -265,6 +265,7 @@ CELERY_BEAT_SCHEDULE = {
         ("another encoder", "mugsearch.gallery.tasks.reencode", 60.0),
         ("index behind or damaged", "mugsearch.gallery.tasks.rebuild_index", 15.0),
         ("index against PostgreSQL", "mugsearch.gallery.tasks.check_index", crontab(hour=3, minute=17)),
+        ("what the rules of retention say", "mugsearch.retention.tasks.sweep", crontab(hour=2, minute=17)),
         ("files that no row speaks of", "mugsearch.retention.tasks.sweep_orphans", crontab(hour=3, minute=47)),
     )
 }

@@ -14,6 +14,7 @@ urlpatterns = [
     path("reviews/", include("reviews.urls")),
     path("trials/", include("reviews.trial_urls")),
     path("expungements/", include("mugsearch.retention.urls")),
+    path("retention/", include("mugsearch.retention.disposition_urls")),
     path("audit/", include("mugsearch.auditing.urls")),
     path("disclosure/", include("mugsearch.disclosure.urls")),
     path("api/v1/", include("mugsearch.api")),

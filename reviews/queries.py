@@ -77,6 +77,7 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
         .filter(probe__case__agency=by.agency_id, finished_at__lte=timezone.now(), trial__closed_at__isnull=True)
         .exclude(requested_by=by)
         .exclude(probe__submitted_by=by)
+        .exclude(probe__state=probes.Probe.State.ERASED)
         .filter(~Exists(on_case), ~Exists(of_image), ~Exists(same_trial), Exists(alive), answer_not_known_to(by))
         .annotate(
             places_held=held,

@@ -38,7 +38,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Purges:
-    """Of expungements approved in the year. Times in hours, from the approval; None without one."""
+    """Of expungements approved, or ordered by a rule, in the year. Times in hours, from then; None without one."""
 
     approved: int
     complete: int
@@ -78,7 +78,7 @@ class Report:
         found += [("Leads by outcome", label, str(count)) for label, count in self.outcomes]
         found += [("Leads withdrawn", label, str(count)) for label, count in self.withdrawn]
         found += [
-            ("Purges", "Approved", str(self.purges.approved)),
+            ("Purges", "Approved or by rule", str(self.purges.approved)),
             ("Purges", "Complete", str(self.purges.complete)),
             ("Purges", "Photographs destroyed", str(self.purges.photographs)),
             ("Purges", "Median hours from approval to complete", _hours(self.purges.middle)),
@@ -178,11 +178,11 @@ def _withdrawn(leads: QuerySet[Lead]) -> list[tuple[str, int]]:
 def _purges(agency: Agency, start: datetime.datetime, end: datetime.datetime) -> Purges:
     states = [ExpungementOrder.State.APPROVED, ExpungementOrder.State.COMPLETE]
     erased = Q(kind=ExpungementOrder.Kind.EXPUNGE, state__in=states)
-    orders = list(ExpungementOrder.objects.filter(erased, agency=agency, approved_at__gte=start, approved_at__lt=end))
+    orders = list(ExpungementOrder.objects.filter(erased, agency=agency, erased_at__gte=start, erased_at__lt=end))
     took = [
-        (order.completed_at - order.approved_at).total_seconds() / 3600
+        (order.completed_at - order.erased_at).total_seconds() / 3600
         for order in orders
-        if order.completed_at and order.approved_at
+        if order.completed_at and order.erased_at
     ]
     return Purges(
         approved=len(orders),

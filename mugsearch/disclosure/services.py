@@ -27,7 +27,7 @@ from mugsearch.disclosure.content import Content
 from mugsearch.disclosure.verify_bundle import CONTENT, FORMAT, HEAD, MANIFEST, SIGNATURE
 from mugsearch.engine import images
 from mugsearch.errors import NotAllowed, Unavailable, WrongState
-from mugsearch.probes.models import Candidate, Search
+from mugsearch.probes.models import Candidate, Probe, Search
 from mugsearch.vault import services as vault
 from reviews import notice
 from reviews.queries import examination_state
@@ -70,6 +70,8 @@ def require_possible(*, by: User, search: Search) -> None:
             "A bundle shows ranks, scores and what others concluded. You examine, and have not concluded this search, "
             "or may still be asked about another one of the same image."
         )
+    if search.probe.state == Probe.State.ERASED:
+        raise WrongState("The image of this search was erased by rule, so its bundle can't be made any more.")
     if not examination_state(search).over:
         raise WrongState("This search has not been examined to the end yet. Its bundle can be made after that.")
 

@@ -15,9 +15,10 @@ from mugsearch.accounts.services import require
 from mugsearch.audit import services as audit
 from mugsearch.errors import WrongState
 from mugsearch.gallery import changes, locks, suppression, vectors
-from mugsearch.gallery.manifest import BadRow, Row, legible
+from mugsearch.gallery.manifest import BadRow, Row
 from mugsearch.gallery.models import Booking, Encoder, ImportReject, ImportRun, Person, Photo, Template
 from mugsearch.gallery.preparing import Outcome, Prepared
+from mugsearch.gallery.sheets import legible
 from mugsearch.vault import services as vault
 
 EXPUNGED = "This booking was expunged; it can't be imported again."

@@ -6,7 +6,7 @@ and what comes after sees its result.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from django.db import connection
 
@@ -14,6 +14,7 @@ from django.db import connection
 _GALLERY = 0x6D756702
 _CHANGES = 0x6D756703
 _REENCODING = 0x6D756704
+_SWEEPING = 0x6D756705
 
 
 def writing() -> None:
@@ -29,18 +30,27 @@ def numbering_changes() -> None:
     _lock("pg_advisory_xact_lock", _CHANGES)
 
 
-@contextmanager
-def reencoding_alone() -> Iterator[bool]:
+def reencoding_alone() -> AbstractContextManager[bool]:
     """True for one process at a time, across transactions; False when another is at it."""
+    return _alone(_REENCODING)
+
+
+def sweeping_alone() -> AbstractContextManager[bool]:
+    """The same for the sweep of what the rules of retention say."""
+    return _alone(_SWEEPING)
+
+
+@contextmanager
+def _alone(key: int) -> Iterator[bool]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [_REENCODING])
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
         alone = bool(cursor.fetchone()[0])
     try:
         yield alone
     finally:
         if alone:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [_REENCODING])
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
 
 
 def _lock(function: str, key: int) -> None:

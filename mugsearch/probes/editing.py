@@ -18,6 +18,7 @@ from mugsearch.probes.models import Probe, ProbeEdit, Search
 from mugsearch.probes.services import lock, require_member
 from mugsearch.vault import services as vault
 
+ERASED = "This image has been erased: no lead came of it in the time that the policy gives."
 FULL = f"An image has at most {ProbeEdit.MOST} edits."
 
 
@@ -37,6 +38,8 @@ def edit(*, by: User, probe: Probe, steps: object) -> ProbeEdit:
         pixels = edits.apply(todo, original)
         png = images.encode_png(pixels)
         lock(probe)
+        if Probe.objects.filter(pk=probe.pk, state=Probe.State.ERASED).exists():
+            raise WrongState(ERASED)
         if probe.edits.count() >= ProbeEdit.MOST:
             raise WrongState(FULL)
         if same := probe.edits.filter(steps=[step.as_json() for step in todo]).first():
@@ -84,7 +87,9 @@ def stored(image: Probe | ProbeEdit) -> NDArray[uint8]:
 
 
 def face_of(search: Search) -> dict[str, Any]:
-    """The face that was searched, {"face", "quality"}, in the pixels of `search.image`."""
+    """The face that was searched, {"face", "quality"}, in the pixels of `search.image`; empty where it was erased."""
+    if search.image.state == Probe.State.ERASED:
+        return {}
     found: dict[str, Any] = search.image.faces[search.face]
     return found
 

@@ -88,6 +88,7 @@ class Probe(models.Model):
     RECEIVED --worker--> READY    (faces found, the investigator picks one)
              --worker--> NO_FACE
              --worker--> FAILED   (three tries; the reason is in `failure`)
+    any --aged out----> ERASED    (by rule: RULES 29; its edits, too)
     """
 
     class State(models.TextChoices):
@@ -95,6 +96,7 @@ class Probe(models.Model):
         READY = "ready", "Faces found"
         NO_FACE = "no_face", "No face found"
         FAILED = "failed", "Failed"
+        ERASED = "erased", "Erased"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="probes")

@@ -14,7 +14,9 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from mugsearch.probes import retention_rules
 from mugsearch.probes.models import PolicyVersion
+from mugsearch.probes.retention_rules import Retention
 
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)  # of tomllib and below
 
@@ -49,6 +51,7 @@ class Policy:
     refused_sources: dict[str, str]
     evidence: dict[str, str]
     attestation: str
+    retention: Retention
     digest: str
 
 
@@ -99,6 +102,7 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
         refused_sources=_labels(raw, "refused_sources"),
         evidence=_labels({"evidence": EVIDENCE, **raw}, "evidence"),
         attestation=_text(raw["attestation"]["text"]),
+        retention=retention_rules.read(raw),
         digest=digest,
     )
     if not policy.evidence:

@@ -1,7 +1,7 @@
 """Putting another policy in force: an administrator's act, with a reason, after having seen what it changes."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from mugsearch.accounts.models import Role, User
@@ -19,12 +19,20 @@ REASON_LIMIT = 1000
 
 @dataclass(frozen=True)
 class Effect:
-    """One thing that changes: what it was, what it becomes (either may be empty), and for whom."""
+    """One thing that changes: what it was, what it becomes (either may be empty), and for whom.
+
+    `counts`: how many of what are concerned on the day of the change; for the record.
+    """
 
     what: str
     before: str
     after: str
     means: str
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+# What a change means in rooms above this one: they put here what tells it of the policy in force and the proposed one.
+told_by: list[Callable[[Policy, Policy], Iterable[Effect]]] = []
 
 
 def record_installation() -> None:
@@ -54,7 +62,7 @@ def proposed(text: bytes) -> Policy:
 
 def effects(now: Policy, then: Policy) -> list[Effect]:
     """What changes, in the order of the file; empty when nothing that is read does."""
-    return list(_effects(now, then))
+    return [*_effects(now, then), *(effect for tell in told_by for effect in tell(now, then))]
 
 
 def _effects(now: Policy, then: Policy) -> Iterator[Effect]:
@@ -121,4 +129,7 @@ def change(*, by: User, text: bytes, reason: str, instead_of: str) -> PolicyVers
 
 
 def _for_the_record(now: Policy, then: Policy) -> list[dict[str, Any]]:
-    return [{"what": one.what, "before": one.before, "after": one.after} for one in effects(now, then)]
+    return [
+        {"what": one.what, "before": one.before, "after": one.after, **({"counts": one.counts} if one.counts else {})}
+        for one in effects(now, then)
+    ]

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from mugsearch.engine.encoders import Face
 from mugsearch.engine.index import FaceIndex, Found, Hit, Where
+from mugsearch.errors import Unavailable
 from mugsearch.gallery import encoding, live
 from mugsearch.gallery.models import Encoder, Photo, Template
 from mugsearch.gallery.narrowing import narrowed
 from mugsearch.probes import editing
 from mugsearch.probes.filters import Filters
-from mugsearch.probes.models import Search
+from mugsearch.probes.models import Probe, Search
 
 # Photos ranked per search, at least: enough that siblings of listed people are accounted for.
 DEPTH = 200
@@ -35,7 +36,9 @@ class Ranking:
 
 
 def face_vector(search: Search, encoder: Encoder) -> NDArray[np.float32]:
-    """Of the face that is searched: (encoder.dimension,), norm 1."""
+    """Of the face that is searched: (encoder.dimension,), norm 1. Raises Unavailable where the image was erased."""
+    if search.image.state == Probe.State.ERASED:
+        raise Unavailable(editing.ERASED)
     face = Face.from_dict(editing.face_of(search)["face"])
     return encoding.loaded(encoder.spec).embed(editing.stored(search.image), face)
 

@@ -164,6 +164,7 @@ def repeat(*, by: User, search: Search) -> Repeat:
         if not by.has_role(Role.AUDITOR):
             require_member(by, search.probe.case)
         lock(search.probe)
+        search.probe.refresh_from_db(fields=["state"])
         if reason := unrepeatable(search):
             raise WrongState(reason)
         if search.repeats.filter(state__in=[Search.State.QUEUED, Search.State.RUNNING]).exists():
@@ -181,6 +182,8 @@ def unrepeatable(search: Search) -> str:
         return "A known-answer trial searched no gallery, so there is nothing to repeat."
     if search.state != Search.State.DONE or search.encoder is None or search.finished_at is None:
         return "Only a finished search can be repeated."
+    if search.probe.state == Probe.State.ERASED:
+        return "The image was erased: no lead came of it in the time that the policy gives."
     active_since = search.encoder.activated_at
     replaced = search.encoder.state != Encoder.State.ACTIVE or (active_since and active_since > search.finished_at)
     if replaced:

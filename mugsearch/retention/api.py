@@ -24,7 +24,8 @@ RECORDS = [role_permission(Role.RECORDS)]
 
 
 class OrderSerializer(serializers.ModelSerializer[ExpungementOrder]):
-    """`counts` is what the request showed and, once erased, what went. `troubles` says which steps failed last."""
+    """`counts` is what the request showed and, once erased, what went. `troubles` says which steps failed last.
+    One that a rule made has `rule`, `policy_digest` and, but for juveniles, `disposition`, and no people."""
 
     counts = serializers.DictField(child=serializers.IntegerField(), read_only=True)
     troubles = serializers.DictField(child=serializers.CharField(), read_only=True)
@@ -40,6 +41,9 @@ class OrderSerializer(serializers.ModelSerializer[ExpungementOrder]):
             "state",
             "booking",
             "booking_number",
+            "rule",
+            "disposition",
+            "policy_digest",
             "requested_by",
             "requested_at",
             "withdrawn_by",

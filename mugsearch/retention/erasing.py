@@ -29,7 +29,7 @@ from mugsearch.errors import MugsearchError, Unavailable
 from mugsearch.gallery import changes, staging, suppression
 from mugsearch.gallery.models import Booking, ImportReject, Person, Photo, Suppression, Template
 from mugsearch.probes.models import Candidate, SiblingPhoto
-from mugsearch.retention import queries, sealing
+from mugsearch.retention import dispositions, queries, sealing
 from mugsearch.retention.models import ExpungementOrder, Hold
 from mugsearch.vault import services as vault
 from reviews.models import Finding, Lead
@@ -60,8 +60,11 @@ def prove(order_id: UUID) -> None:
     _tried("forgotten_at", prove_forgotten, order_id)
 
 
-def erase_rows(order: ExpungementOrder, preview: queries.Preview, *, by: User) -> None:
-    """In the approval's transaction, which holds `locks.erasing` and the order since before the preview was made."""
+def erase_rows(order: ExpungementOrder, preview: queries.Preview, *, by: User | None) -> None:
+    """In the approval's transaction, which holds `locks.erasing` and the order since before the preview was made.
+
+    `by`: who approves; None where a rule ordered it, and `order` says which.
+    """
     bookings, now = preview.bookings, timezone.now()
     ids = [booking.pk for booking in bookings]
     for booking in bookings:
@@ -78,6 +81,8 @@ def erase_rows(order: ExpungementOrder, preview: queries.Preview, *, by: User) -
     Photo.objects.filter(booking__in=ids).delete()
     Hold.objects.filter(booking__in=ids).delete()
     Booking.objects.filter(pk__in=ids).delete()
+    for booking in bookings:
+        dispositions.forget(booking)
     if preview.person_goes:
         Person.objects.filter(pk=bookings[0].person_id).delete()
     # Every other order about them would still name one; of those that wait nothing is left to be approved.
@@ -92,7 +97,8 @@ def erase_rows(order: ExpungementOrder, preview: queries.Preview, *, by: User) -
     # What is uploaded from now on is refused by the suppression; what is on disk already has to go, too.
     order.uploads_left = staging.present()
     order.state = State.APPROVED
-    order.approved_by, order.approved_at = by, now
+    if by:
+        order.approved_by, order.approved_at = by, now
     _record(order, "erased_at", now)
     counts = {name: count for name, count in order.counts.items() if name != "bookings"}
     audit.record("booking.expunged", by=by, obj=order, bookings=order.keys_left, generation=order.generation, **counts)
@@ -171,7 +177,8 @@ def _record(order: ExpungementOrder, step: str, at: datetime | None = None) -> N
     if all(getattr(order, name) for name in STEPS[Kind(order.kind)]):
         order.state = State.COMPLETE
         order.completed_at = timezone.now()
-        seconds = (order.completed_at - order.approved_at).total_seconds() if order.approved_at else None
+        begun = order.approved_at or order.erased_at
+        seconds = (order.completed_at - begun).total_seconds() if begun else None
         audit.record(f"{order.what}.completed", by=None, obj=order, generation=order.generation, seconds=seconds)
     order.save()
 

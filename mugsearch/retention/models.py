@@ -10,6 +10,9 @@ from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, Role, User
 from mugsearch.gallery.models import Booking
+from mugsearch.retention.disposition_models import Disposition, ProbeErasure
+
+__all__ = ["Disposition", "ExpungementOrder", "ExpungementOrderQuerySet", "ProbeErasure"]
 
 
 class ExpungementOrderQuerySet(models.QuerySet["ExpungementOrder"]):
@@ -24,6 +27,7 @@ class ExpungementOrder(models.Model):
 
     REQUESTED --another clerk approves, the rows go with it--> APPROVED --key, files, uploads and index--> COMPLETE
               --withdraw, or an expungement of the booking--> WITHDRAWN
+    a rule in force, the rows go with it or are sealed with it --> APPROVED
 
     Of a seal, only the index is left after the approval; of an unseal nothing: it is COMPLETE then. From an APPROVED
     expungement on there is no way back, and it names no person and no booking. Its steps are recorded one by one, each
@@ -53,12 +57,18 @@ class ExpungementOrder(models.Model):
     # Both are emptied when the rows are gone, also on all other orders about the same booking.
     booking = models.UUIDField(null=True)
     booking_number = models.CharField(max_length=64, blank=True)
-    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    requested_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, related_name="+", help_text="Empty: a rule ordered it."
+    )
     requested_at = models.DateTimeField(default=timezone.now, editable=False)
     withdrawn_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     withdrawn_at = models.DateTimeField(null=True)
     approved_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     approved_at = models.DateTimeField(null=True)
+    # What ordered it where no two clerks did: the rule in force in its words, on what disposition, of which policy.
+    rule = models.CharField(max_length=4000, blank=True)
+    disposition = models.CharField(max_length=40, blank=True)
+    policy_digest = models.CharField(max_length=64, blank=True)
     # {"photos": 2, "templates": 2, "candidates": 1, …}: what the request showed; once erased, what went.
     counts = models.JSONField(default=dict)
     # What a step still has to do, opaque ids only: emptied, and the time set, when that was done and verified.
@@ -87,8 +97,21 @@ class ExpungementOrder(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(state__in=["requested", "withdrawn"], approved_by__isnull=True)
-                | Q(state__in=["approved", "complete"], approved_by__isnull=False, approved_at__isnull=False),
+                | Q(state__in=["approved", "complete"], approved_by__isnull=False, approved_at__isnull=False)
+                | Q(state__in=["approved", "complete"], approved_by__isnull=True) & ~Q(rule=""),
                 name="erasing_needs_approval",
+            ),
+            models.CheckConstraint(
+                condition=Q(requested_by__isnull=False, rule="", disposition="", policy_digest="")
+                | Q(
+                    requested_by__isnull=True,
+                    approved_by__isnull=True,
+                    approved_at__isnull=True,
+                    state__in=["approved", "complete"],
+                )
+                & ~Q(rule="")
+                & ~Q(policy_digest=""),
+                name="ordered_by_people_or_by_a_rule",
             ),
             models.CheckConstraint(
                 condition=~Q(kind="expunge", state__in=["approved", "complete"])

@@ -25,8 +25,11 @@ from reviews.models import Lead
 Kind, State = ExpungementOrder.Kind, ExpungementOrder.State
 
 
-def seal(order: ExpungementOrder, preview: queries.Preview, *, by: User) -> None:
-    """In the approval's transaction, which holds `locks.erasing` and the order since before the preview was made."""
+def seal(order: ExpungementOrder, preview: queries.Preview, *, by: User | None) -> None:
+    """In the approval's transaction, which holds `locks.erasing` and the order since before the preview was made.
+
+    `by`: who approves; None where a rule ordered it, and `order` says which.
+    """
     bookings, now = preview.bookings, timezone.now()
     _rows(bookings).update(sealed_at=now)
     queries.leads_of(*bookings).update(withdrawn_at=now, withdrawn_why=Lead.Why.SEALED)
@@ -61,10 +64,14 @@ def put_places_back(bookings: list[Booking]) -> None:
     places.delete()
 
 
-def _approved(order: ExpungementOrder, preview: queries.Preview, *, by: User, state: ExpungementOrder.State) -> None:
+def _approved(
+    order: ExpungementOrder, preview: queries.Preview, *, by: User | None, state: ExpungementOrder.State
+) -> None:
     now = timezone.now()
     order.counts = preview.counts
-    order.state, order.approved_by, order.approved_at = state, by, now
+    order.state = state
+    if by:
+        order.approved_by, order.approved_at = by, now
     order.completed_at = now if state == State.COMPLETE else None
     order.save()
     bookings = [str(booking.pk) for booking in preview.bookings]

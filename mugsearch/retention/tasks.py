@@ -1,11 +1,15 @@
-"""Orders that were left behind, and files that no row speaks of."""
+"""Orders that were left behind, files that no row speaks of, and what the rules say every night."""
 
+import logging
 from uuid import UUID
 
 from celery import shared_task
 
-from mugsearch.retention import erasing, orphans
+from mugsearch.errors import WrongState
+from mugsearch.retention import dispositions, erasing, orphans, probe_erasing, sweeping
 from mugsearch.retention.models import ExpungementOrder
+
+logger = logging.getLogger(__name__)
 
 State = ExpungementOrder.State
 
@@ -32,6 +36,23 @@ def resume() -> None:
             erase.apply_async((str(order.pk),), expires=EXPIRES)
         if not order.forgotten_at:
             prove_forgotten.apply_async((str(order.pk),), expires=EXPIRES)
+    for probe_id in probe_erasing.left_behind():
+        erase_probe.apply_async((str(probe_id),), expires=EXPIRES)
+
+
+@shared_task
+def erase_probe(probe_id: str) -> None:
+    probe_erasing.carry_out(UUID(probe_id))
+
+
+@shared_task
+def sweep() -> None:
+    """Every night: dispositions whose booking has come in since find it, then the rules act on what is due."""
+    dispositions.match_waiting()
+    try:
+        sweeping.sweep()
+    except WrongState as error:  # too much at once, or another one is under way: the audit has it, a person looks
+        logger.error("retention sweep: %s", error.message)
 
 
 @shared_task

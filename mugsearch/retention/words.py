@@ -114,15 +114,16 @@ def timeline(order: ExpungementOrder) -> list[dict[str, str]]:
     """What partials/timeline.html draws."""
     if order.state == State.WITHDRAWN:
         return [_point("Requested", order.requested_at), _point("Withdrawn", order.withdrawn_at)]
-    points = [_point("Requested", order.requested_at)]
+    points = [] if order.rule else [_point("Requested", order.requested_at)]
+    begun = "Rule due" if order.rule else "Approved"
     if order.kind == Kind.EXPUNGE:
         points += [
-            _point("Approved, records gone", order.erased_at),
+            _point(f"{begun}, records gone", order.erased_at),
             _point("Key and files gone", order.uploads_gone_at),
             _point("Index proved", order.forgotten_at),
         ]
     elif order.kind == Kind.SEAL:
-        points += [_point("Approved, sealed", order.approved_at), _point("Index proved", order.forgotten_at)]
+        points += [_point(f"{begun}, sealed", _began(order)), _point("Index proved", order.forgotten_at)]
     else:
         points.append(_point("Approved, unsealed", order.approved_at))
     points.append(_point("Complete", order.completed_at))
@@ -138,10 +139,7 @@ def _point(label: str, at: datetime | None) -> dict[str, str]:
 
 def certified(order: ExpungementOrder) -> list[dict[str, Any]]:
     """The steps of a complete order: what was done, when, and what was checked. It names nobody."""
-    steps = [
-        _step("Requested", order.requested_at, "By a records clerk, with an order number and a reason."),
-        _step("Approved", order.approved_at, "By another records clerk, who was shown exactly what would be done."),
-    ]
+    steps = _ordered(order)
     if order.kind == Kind.EXPUNGE:
         return [*steps, *_erased(order)]
     if order.kind == Kind.SEAL:
@@ -153,8 +151,8 @@ def _sealed(order: ExpungementOrder) -> list[dict[str, Any]]:
     return [
         _step(
             "Sealed",
-            order.approved_at,
-            "In the transaction of the approval, after the searches and imports that were writing had ended.",
+            _began(order),
+            "In one transaction, after the searches and imports that were writing had ended.",
             f"From then on no search could return it (gallery change {order.generation}), and its places on old lists",
             "read as tombstones. Nothing was destroyed.",
         ),
@@ -184,7 +182,7 @@ def _erased(order: ExpungementOrder) -> list[dict[str, Any]]:
         _step(
             "Records erased",
             order.erased_at,
-            "In the transaction of the approval, after the searches and imports that were writing had ended.",
+            "In one transaction with the order, after the searches and imports that were writing had ended.",
             f"From then on no search could return the booking (gallery change {order.generation}).",
         ),
         _step(
@@ -212,6 +210,20 @@ def _erased(order: ExpungementOrder) -> list[dict[str, Any]]:
 
 def _vectors(order: ExpungementOrder) -> str:
     return _number_of(order.counts.get("templates", 0), "vector")
+
+
+def _began(order: ExpungementOrder) -> datetime | None:
+    """When the rows went or were sealed: by a rule nobody approves."""
+    return order.approved_at or order.erased_at or order.requested_at
+
+
+def _ordered(order: ExpungementOrder) -> list[dict[str, Any]]:
+    if order.rule:
+        return [_step("Ordered", _began(order), "By a rule of the policy in force, which was due on that day.")]
+    return [
+        _step("Requested", order.requested_at, "By a records clerk, with an order number and a reason."),
+        _step("Approved", order.approved_at, "By another records clerk, who was shown exactly what would be done."),
+    ]
 
 
 def _step(what: str, at: datetime | None, *checked: str) -> dict[str, Any]:

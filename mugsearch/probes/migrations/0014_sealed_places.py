@@ -63,7 +63,7 @@ CREATE TRIGGER probes_candidate_stays BEFORE UPDATE ON probes_candidate FOR EACH
 
 
 class Migration(migrations.Migration):
-    dependencies = [("probes", "0012_images_and_answers_stay"), ("gallery", "0012_sealed_bookings")]
+    dependencies = [("probes", "0013_probes_of_trials"), ("gallery", "0012_sealed_bookings")]
     operations = [
         migrations.CreateModel(
             name="SealedPlace",

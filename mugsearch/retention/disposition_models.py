@@ -1,0 +1,120 @@
+"""What courts and prosecutors decided about bookings, and probes that have aged out."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Exists, F, OuterRef, Q
+from django.utils import timezone
+
+from mugsearch.accounts.models import Agency, Role, User
+from mugsearch.gallery.models import Booking
+from mugsearch.gallery.numbers import normalised
+from mugsearch.probes.models import Probe
+
+
+class DispositionQuerySet(models.QuerySet["Disposition"]):
+    def visible_to(self, user: User) -> "DispositionQuerySet":
+        if not user.has_role(Role.RECORDS):
+            return self.none()
+        return self if user.agency_id is None else self.filter(agency=user.agency_id)
+
+    def standing(self) -> "DispositionQuerySet":
+        """Of a booking, and not dismissed."""
+        return self.filter(booking__isnull=False, dismissed_at__isnull=True)
+
+    def unmatched(self) -> "DispositionQuerySet":
+        """The clerks' work list."""
+        return self.filter(booking__isnull=True, dismissed_at__isnull=True)
+
+    def current(self) -> "DispositionQuerySet":
+        """The one of each booking that counts: of the latest day, and of that day the one recorded last."""
+        others = Disposition.objects.standing().filter(booking=OuterRef("booking"))
+        later = Q(disposed_on__gt=OuterRef("disposed_on")) | Q(
+            disposed_on=OuterRef("disposed_on"), pk__gt=OuterRef("pk")
+        )
+        return self.standing().filter(~Exists(others.filter(later)))
+
+
+class Disposition(models.Model):
+    """One disposition of one booking, as it was reported. None is ever changed: a later one counts instead.
+
+    UNMATCHED (no booking of this number) --match, by number or by hand--> of a booking
+    either --dismiss, with a reason--> counts no more
+
+    It goes with its booking. Whoever erases a booking also has `dispositions.forget` remove those that only name it.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+")
+    booking = models.ForeignKey(Booking, on_delete=models.CASCADE, null=True, related_name="dispositions")
+    booking_number = models.CharField(max_length=64, help_text="As it was reported.")
+    normalised_number = models.TextField(editable=False)
+    disposition = models.CharField(max_length=40, help_text="A code of the policy's section [retention].")
+    disposed_on = models.DateField()
+    court = models.CharField(max_length=120, blank=True)
+    order_number = models.CharField(max_length=64, blank=True)
+    recorded_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    recorded_at = models.DateTimeField(default=timezone.now, editable=False)
+    # By hand: a clerk said which booking is meant. Empty where the number did.
+    matched_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    dismissed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    dismissed_at = models.DateTimeField(null=True)
+    dismissed_reason = models.CharField(max_length=500, blank=True)
+
+    objects: ClassVar = DispositionQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-disposed_on", "-id"]
+        constraints: ClassVar = [
+            # The same file again changes nothing.
+            models.UniqueConstraint(
+                fields=["agency", "normalised_number", "disposition", "disposed_on", "court", "order_number"],
+                name="one_disposition_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(dismissed_at__isnull=True, dismissed_by__isnull=True, dismissed_reason="")
+                | Q(dismissed_at__isnull=False, dismissed_by__isnull=False) & ~Q(dismissed_reason=""),
+                name="dismissed_disposition_says_why",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(F("booking"), F("disposed_on").desc(), F("id").desc(), name="dispositions_latest_first"),
+            models.Index(
+                fields=["agency", "normalised_number"],
+                condition=Q(booking__isnull=True),
+                name="dispositions_unmatched",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.disposition}, {self.disposed_on}"
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        self.normalised_number = normalised(self.booking_number)
+        super().save(*args, **kwargs)  # type: ignore[arg-type]  # passed through as received
+
+
+class ProbeErasure(models.Model):
+    """A probe that has aged out: its faces went with this row, then its key, then its files (see probe_erasing).
+
+    The rows of its searches and candidates stay: they are the record of what was searched and found.
+    """
+
+    probe = models.OneToOneField(Probe, on_delete=models.PROTECT, primary_key=True, related_name="erasure")
+    rule = models.CharField(max_length=300)
+    policy_digest = models.CharField(max_length=64)
+    erased_at = models.DateTimeField(default=timezone.now, editable=False)
+    key_destroyed_at = models.DateTimeField(null=True)
+    files_removed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering: ClassVar = ["-erased_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(files_removed_at__isnull=True) | Q(key_destroyed_at__isnull=False),
+                name="erased_probe_loses_its_key_first",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.probe_id)
