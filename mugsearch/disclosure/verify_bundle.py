@@ -400,7 +400,7 @@ def check_conclusions(content: dict[str, Any]) -> str:
         entry = concluded.pop(one["id"], None)
         if entry is None or entry["actor"] != one["examiner"]["id"]:
             raise Refused(f"Of the examination {one['id']} the audit shows no conclusion by this examiner.")
-        if one["secret"] is None and any(candidate["expunged"] for candidate in content["candidates"]):
+        if one["secret"] is None and any("score" not in candidate for candidate in content["candidates"]):
             others += 1
         elif digest_of_findings(one, content) == entry["details"]["findings"]:
             fitting += 1
@@ -409,7 +409,8 @@ def check_conclusions(content: dict[str, Any]) -> str:
     if concluded:
         raise Refused("The audit recorded a conclusion that the content does not show.")
     sentence = f"The conclusions, notes and worksheets of {fitting} examinations are those the audit recorded."
-    return sentence + (f" Of {others} this can't be told: somebody on the list was expunged since." if others else "")
+    gone = f" Of {others} this can't be told: somebody on the list was expunged or sealed since."
+    return sentence + (gone if others else "")
 
 
 def digest_of_findings(examination: dict[str, Any], content: dict[str, Any]) -> str:
