@@ -30,8 +30,10 @@ def secret(name: str) -> str:
 
 
 SECRET_KEY = secret("SECRET_KEY")
-# 32 bytes as 64 hex digits: wraps every data key and keys the digests of purged bookings.
+# 32 bytes as 64 hex digits: wraps every data key.
 MUGSEARCH_MASTER_KEY = secret("MUGSEARCH_MASTER_KEY")
+# The one before, while `manage rotate_master_key` replaces it.
+MUGSEARCH_MASTER_KEY_OLD = env.str("MUGSEARCH_MASTER_KEY_OLD", default="").strip()
 # 32 bytes as 64 hex digits: the Ed25519 key that signs disclosure bundles.
 MUGSEARCH_SIGNING_KEY = secret("MUGSEARCH_SIGNING_KEY")
 

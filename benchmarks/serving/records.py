@@ -1,19 +1,15 @@
 """Rows by the hundred thousand, as the services would have left them: sealed under keys of their own, and logged.
 
-Two things are left out. Keys are written as the vault writes them, but nobody waits for the disk each time: all of it
-is synced at the end. And only the photographs that were imported have a picture in the vault: the pages that are
-measured name pictures, they don't hold them.
+One thing is left out: only the photographs that were imported have a picture in the vault. The pages that are measured
+name pictures, they don't hold them.
 """
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
-from unittest.mock import patch
 from uuid import UUID
 
 import numpy as np
@@ -97,31 +93,20 @@ def add(staff: Staff, encoder: Encoder, bookings: int, say: Callable[[int], None
     if like is None:
         raise SystemExit("Import a photograph first: the others are made like it.")
     done = 0
-    with _keys_unsynced():
-        while done < bookings:
-            size = min(BATCH, bookings - done)
-            with transaction.atomic():
-                photos = _bookings(staff.agency, encoder, like, size)
-                searches = _searches(staff, encoder, photos, max(2, size // 100))
-                _examinations(staff, searches)
-                _administration(staff, photos, max(2, size // 1000))
-                _entries(staff, photos, searches)
-            done += size
-            say(done)
+    while done < bookings:
+        size = min(BATCH, bookings - done)
+        with transaction.atomic():
+            photos = _bookings(staff.agency, encoder, like, size)
+            searches = _searches(staff, encoder, photos, max(2, size // 100))
+            _examinations(staff, searches)
+            _administration(staff, photos, max(2, size // 1000))
+            _entries(staff, photos, searches)
+        done += size
+        say(done)
     os.sync()
     # As autovacuum would have by the time there are so many.
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
-
-
-@contextmanager
-def _keys_unsynced() -> Iterator[None]:
-    def write(path: Path, data: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.write_bytes(data)
-
-    with patch("mugsearch.vault.keys.write", write):
-        yield
 
 
 def _bookings(agency: Agency, encoder: Encoder, like: Photo, count: int) -> list[Photo]:
@@ -168,8 +153,7 @@ def _bookings(agency: Agency, encoder: Encoder, like: Photo, count: int) -> list
     Photo.objects.bulk_create(photos + waiting)
     faces = random.standard_normal((count, encoder.dimension)).astype(np.float32)
     faces /= np.linalg.norm(faces, axis=1, keepdims=True)
-    for photo in photos:
-        vault.create_key(photo.booking_id)
+    vault.create_keys(photo.booking_id for photo in photos)
     changes.put(
         Template.objects.bulk_create(
             Template(photo=photo, encoder=encoder, sealed_vector=vectors.sealed(photo, encoder, face))

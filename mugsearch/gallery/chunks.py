@@ -181,8 +181,8 @@ def _photo(photo_id: UUID, booking: Booking, row: Row, prepared: Prepared) -> Ph
 def _store(result: _Result, encoder: Encoder) -> list[Template]:
     """Keys and files are durable before the rows are committed: a photograph that is listed can be shown."""
     templates = []
+    vault.create_keys(photo.booking_id for photo, _ in result.photos)
     for photo, prepared in result.photos:
-        vault.create_key(photo.booking_id)
         vault.store_file(photo.booking_id, photo.pk, prepared.png)
         if prepared.vector is not None:
             sealed = vectors.sealed(photo, encoder, prepared.vector)

@@ -6,6 +6,8 @@ unreadable, in every copy and backup.
 """
 
 import os
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -15,15 +17,22 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
+from mugsearch.accounts.models import Role, User
+from mugsearch.accounts.services import require
+from mugsearch.audit import services as audit
 from mugsearch.durable import fsync_folder, shred, write
 from mugsearch.errors import Unavailable
 from mugsearch.vault.keys import NONCE, KeyDestroyed, KeyStore
+from mugsearch.vault.master import FromSettings, MasterKeys
 
 __all__ = [
     "VIEWS",
     "KeyDestroyed",
     "create_key",
+    "create_keys",
     "destroy_key",
+    "destroyed",
+    "digest_key",
     "files",
     "has_file",
     "has_key",
@@ -32,6 +41,8 @@ __all__ = [
     "read_file",
     "read_view",
     "remove_file",
+    "remove_unfinished",
+    "rotate_master_key",
     "seal",
     "store_file",
     "store_view",
@@ -42,26 +53,54 @@ __all__ = [
 VIEWS: Final = ("full", "thumb")  # of a stored picture, made from it and sealed like it
 
 
+_MASTER_KEYS: Final[MasterKeys] = FromSettings()
+
+
 @lru_cache(maxsize=4)
-def _key_store(folder: Path, master_key: str) -> KeyStore:
-    return KeyStore(folder, bytes.fromhex(master_key))
+def _key_store(folder: Path, master_keys: tuple[bytes, ...]) -> KeyStore:
+    return KeyStore(folder, master_keys)
 
 
 def _keys() -> KeyStore:
-    return _key_store(Path(settings.VAULT_KEYS), settings.MUGSEARCH_MASTER_KEY)
+    return _key_store(Path(settings.VAULT_KEYS), tuple(_MASTER_KEYS.fetch()))
 
 
 def create_key(owner: UUID) -> None:
     """Durable when it returns; harmless when the owner has one already."""
-    _keys().create(owner)
+    create_keys([owner])
+
+
+def create_keys(owners: Iterable[UUID]) -> None:
+    """As `create_key`, with one wait for the disk. When the disk is full: Unavailable, and none of them was made."""
+    _keys().create_many(owners)
 
 
 def has_key(owner: UUID) -> bool:
-    return _keys().path(owner).exists()
+    return _keys().has(owner)
 
 
 def destroy_key(owner: UUID) -> None:
     _keys().destroy(owner)
+
+
+def destroyed(since: datetime) -> list[tuple[UUID, datetime]]:
+    """(owner, when) of the keys destroyed since: those that a restored backup of the keys would bring back."""
+    return _keys().destroyed(since)
+
+
+def digest_key() -> bytes:
+    """32 bytes for digests that have to stay the same when the master key is rotated."""
+    return _keys().digest_key()
+
+
+def rotate_master_key(*, by: User, progress: Callable[[int], object]) -> int:
+    """Wrap every data key under MUGSEARCH_MASTER_KEY that MUGSEARCH_MASTER_KEY_OLD wraps; returns how many. No data is
+    encrypted anew. Killed, it goes on where it was."""
+    with audit.act("vault.master-key-rotated", by=by) as act:
+        require(by, Role.ADMINISTRATOR)
+        keys = _keys().rotate(progress)
+        act.note(keys=keys)
+    return keys
 
 
 def seal(owner: UUID, name: str, data: bytes) -> bytes:
@@ -134,27 +173,22 @@ def has_file(name: UUID) -> bool:
 
 def files() -> list[tuple[UUID, float]]:
     """(name, time of writing) of every stored file and view, for the nightly look for files that no row speaks of."""
-    return _written(settings.VAULT_FILES)
-
-
-def keys() -> list[tuple[UUID, float]]:
-    """(owner, time of writing) of every data key, for the same."""
-    return _written(settings.VAULT_KEYS)
-
-
-def _written(folder: Path) -> list[tuple[UUID, float]]:
     found: dict[UUID, float] = {}
-    for path in Path(folder).glob("??/*"):
+    for path in Path(settings.VAULT_FILES).glob("??/*"):
         if path.suffix.lstrip(".") in ("", *VIEWS):
             name = UUID(path.stem)
             found[name] = max(path.stat().st_mtime, found.get(name, 0.0))
     return list(found.items())
 
 
+def keys() -> list[tuple[UUID, float]]:
+    """(owner, time of creation) of every data key, for the same."""
+    return _keys().written()
+
+
 def remove_unfinished(before: float) -> int:
     """Remove what a killed process left half written before that time; returns how many files."""
-    folders = (Path(settings.VAULT_FILES), Path(settings.VAULT_KEYS))
-    left = [path for folder in folders for path in folder.glob("??/*.part") if path.stat().st_mtime < before]
+    left = [path for path in Path(settings.VAULT_FILES).glob("??/*.part") if path.stat().st_mtime < before]
     for path in left:
         shred(path)
     return len(left)

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import time_machine
 
 from mugsearch.audit.models import Entry
 from mugsearch.retention import orphans, tasks
@@ -55,9 +56,8 @@ def test_files_of_photographs_probes_edits_and_unfinished_expungements_stay(sett
 
 
 def key(settings: Any, owner: UUID, *, days: float = 2) -> UUID:
-    vault.create_key(owner)
-    written = time.time() - days * 24 * 3600
-    os.utime(settings.VAULT_KEYS / owner.hex[:2] / owner.hex, (written, written))
+    with time_machine.travel(time.time() - days * 24 * 3600):
+        vault.create_key(owner)
     return owner
 
 

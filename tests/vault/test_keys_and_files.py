@@ -8,9 +8,8 @@ import pytest
 from mugsearch import durable
 from mugsearch.errors import Unavailable
 from mugsearch.vault import services as vault
-from mugsearch.vault.keys import KeyDestroyed, KeyStore
+from mugsearch.vault.keys import KeyDestroyed
 
-MASTER = b"m" * 32
 SECRET = b"a face " * 100
 
 
@@ -41,15 +40,6 @@ def test_a_destroyed_key_makes_everything_of_its_owner_unreadable(owner):
         vault.seal(owner, "vector", SECRET)
 
 
-def test_destroying_overwrites_the_key_before_its_file_is_given_up(owner, settings, tmp_path):
-    path = KeyStore(settings.VAULT_KEYS, MASTER).path(owner)
-    kept_open = path.open("rb")
-    assert any(kept_open.read())
-    vault.destroy_key(owner)
-    kept_open.seek(0)
-    assert not any(kept_open.read())
-
-
 def test_destroying_twice_is_no_error(owner):
     vault.destroy_key(owner)
     vault.destroy_key(owner)
@@ -69,22 +59,6 @@ def test_ciphertext_cannot_be_moved_to_another_record(owner):
     (vault._path(second)).write_bytes(vault._path(first).read_bytes())
     with pytest.raises(Unavailable, match="damaged or was moved"):
         vault.read_file(owner, second)
-
-
-def test_a_key_file_cannot_be_given_to_another_owner(tmp_path):
-    store, mine, yours = KeyStore(tmp_path, MASTER), uuid4(), uuid4()
-    store.create(mine)
-    store.create(yours)
-    store.path(yours).write_bytes(store.path(mine).read_bytes())
-    with pytest.raises(Unavailable, match="unwrapped"):
-        store.get(yours)
-
-
-def test_the_wrong_master_key_opens_nothing(tmp_path):
-    owner = uuid4()
-    KeyStore(tmp_path, MASTER).create(owner)
-    with pytest.raises(Unavailable, match="right master key"):
-        KeyStore(tmp_path, b"n" * 32).get(owner)
 
 
 def test_a_removed_file_is_overwritten_first(owner):
