@@ -54,8 +54,8 @@ def fill(gallery: int, due: int, photos: int) -> None:
 
     from mugsearch.accounts.models import Agency, Role
     from mugsearch.accounts.services import add_user, console
+    from mugsearch.gallery import identity
     from mugsearch.gallery.models import Booking, Encoder, Person, Photo, Template
-    from mugsearch.gallery.numbers import normalised
     from mugsearch.retention.models import Disposition
     from mugsearch.vault import services as vault
 
@@ -69,7 +69,7 @@ def fill(gallery: int, due: int, photos: int) -> None:
     )
     people = [Person(agency=agency, person_id=f"P-{number}") for number in range(gallery)]
     bookings = [
-        Booking(agency=agency, person=person, booking_number=f"B-{at}", normalised_number=normalised(f"B-{at}"))
+        Booking(agency=agency, person=person, booking_number=f"B-{at}", number_digest=identity.of_booking(f"B-{at}"))
         for at, person in enumerate(people)
     ]
     Person.objects.bulk_create(people, batch_size=BATCH)
@@ -96,7 +96,7 @@ def fill(gallery: int, due: int, photos: int) -> None:
             agency=agency,
             booking=booking,
             booking_number=booking.booking_number,
-            normalised_number=booking.normalised_number,
+            number_digest=booking.number_digest,
             disposition="dismissed" if at < due else "convicted",
             disposed_on=today - datetime.timedelta(days=400),
             recorded_by=clerk,

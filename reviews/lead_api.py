@@ -60,12 +60,19 @@ class SearchExaminationSerializer(serializers.Serializer[Any]):
 
 
 class PersonSerializer(serializers.ModelSerializer[Person]):
+    person_id = serializers.CharField()
+    family_name = serializers.CharField()
+    given_names = serializers.CharField()
+    date_of_birth = serializers.DateField(allow_null=True)
+
     class Meta:
         model = Person
         fields = ("person_id", "family_name", "given_names", "date_of_birth", "sex")
 
 
 class LeadBookingSerializer(serializers.ModelSerializer[Booking]):
+    booking_number = serializers.CharField()
+
     class Meta:
         model = Booking
         fields = ("booking_number", "booked_on", "height_in", "weight_lb")

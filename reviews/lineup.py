@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import Case, F, FloatField, IntegerField, QuerySet, Value, When
-from django.db.models.functions import Abs, Cast, Coalesce, ExtractYear, Random
+from django.db.models.functions import Abs, Cast, Coalesce, Random
 
 from mugsearch.accounts.models import User
 from mugsearch.audit import services as audit
@@ -85,9 +85,8 @@ def fillers(candidate: Candidate, photo: Photo) -> "QuerySet[Photo, UUID]":
     """
     booking, person = photo.booking, photo.booking.person
     listed = Candidate.objects.filter(search=candidate.search_id, person__isnull=False).values("person")
-    born = person.date_of_birth.year if person.date_of_birth else None
     distance = (
-        _steps(ExtractYear("booking__person__date_of_birth"), born, YEARS)
+        _steps(F("booking__person__birth_year"), person.birth_year, YEARS)
         + _steps(F("booking__height_in"), booking.height_in, INCHES)
         + _steps(F("booking__weight_lb"), booking.weight_lb, POUNDS)
     )

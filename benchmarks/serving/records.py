@@ -22,10 +22,8 @@ from mugsearch.audit.models import Entry
 from mugsearch.audit.services import GENESIS
 from mugsearch.gallery import changes, vectors
 from mugsearch.gallery.models import Booking, Encoder, ImportReject, ImportRun, Person, Photo, Template
-from mugsearch.gallery.numbers import normalised
 from mugsearch.probes.models import Candidate, Case, Probe, Search
 from mugsearch.retention.models import ExpungementOrder
-from mugsearch.vault import services as vault
 from reviews.certificates import record_certificate
 from reviews.models import Examination, Finding, Lead
 from reviews.worksheet import COMPONENTS
@@ -137,7 +135,6 @@ def _bookings(agency: Agency, encoder: Encoder, like: Photo, count: int) -> list
                 agency=agency,
                 person=people[-1],
                 booking_number=f"{2006 + number % 20}-{number:07}",
-                normalised_number=normalised(f"{2006 + number % 20}-{number:07}"),
                 booked_on=date(2006, 1, 1) + timedelta(days=days[1][at]),
                 height_in=60 + number % 16,
                 weight_lb=120 + number % 120,
@@ -145,6 +142,8 @@ def _bookings(agency: Agency, encoder: Encoder, like: Photo, count: int) -> list
             )
         )
         photos.append(_photo(bookings[-1], like, Photo.State.ENROLLED))
+    for row in [*people, *bookings]:
+        row.seal()
     Person.objects.bulk_create(people)
     Booking.objects.bulk_create(bookings)
     waiting = [
@@ -153,7 +152,6 @@ def _bookings(agency: Agency, encoder: Encoder, like: Photo, count: int) -> list
     Photo.objects.bulk_create(photos + waiting)
     faces = random.standard_normal((count, encoder.dimension)).astype(np.float32)
     faces /= np.linalg.norm(faces, axis=1, keepdims=True)
-    vault.create_keys(photo.booking_id for photo in photos)
     changes.put(
         Template.objects.bulk_create(
             Template(photo=photo, encoder=encoder, sealed_vector=vectors.sealed(photo, encoder, face))

@@ -20,8 +20,7 @@ from mugsearch.audit import services as audit
 from mugsearch.audit.reading import Recorded
 from mugsearch.errors import BadInput
 from mugsearch.gallery import manifest, progress, queries, services, views
-from mugsearch.gallery.models import Booking, BookingQuerySet, ImportReject, ImportRun, Person, Photo
-from mugsearch.gallery.numbers import normalised
+from mugsearch.gallery.models import Booking, BookingQuerySet, ImportReject, ImportRun, Person, PersonQuerySet, Photo
 from mugsearch.gallery.paging import LongPages
 
 RECORDS = [role_permission(Role.RECORDS)]
@@ -29,16 +28,21 @@ SEXES = [(code, code) for code in sorted(set(manifest.SEXES.values()))]
 
 
 class RecordedPersonSerializer(serializers.ModelSerializer[Person]):
+    person_id = serializers.CharField(read_only=True)
+    family_name = serializers.CharField(max_length=manifest.LONGEST["family_name"], allow_blank=True, required=False)
+    given_names = serializers.CharField(max_length=manifest.LONGEST["family_name"], allow_blank=True, required=False)
+    date_of_birth = serializers.DateField(allow_null=True, required=False)
     sex = serializers.ChoiceField(choices=SEXES, allow_blank=True, required=False)
     bookings = serializers.PrimaryKeyRelatedField(many=True, read_only=True)  # type: ignore[var-annotated]
 
     class Meta:
         model = Person
         fields = ("id", "person_id", "family_name", "given_names", "date_of_birth", "sex", "bookings")
-        read_only_fields = ("id", "person_id")
+        read_only_fields = ("id",)
 
 
 class BookingSerializer(serializers.ModelSerializer[Booking]):
+    booking_number = serializers.CharField(read_only=True)
     photos = serializers.PrimaryKeyRelatedField(many=True, read_only=True)  # type: ignore[var-annotated]
 
     class Meta:
@@ -56,7 +60,7 @@ class BookingSerializer(serializers.ModelSerializer[Booking]):
             "created_at",
             "photos",
         )
-        read_only_fields = ("id", "person", "booking_number", "sealed_at", "created_at")
+        read_only_fields = ("id", "person", "sealed_at", "created_at")
 
 
 class PhotoSerializer(serializers.ModelSerializer[Photo]):
@@ -151,6 +155,17 @@ class FindSerializer(serializers.Serializer[Any]):
     born = serializers.DateField(required=False, default=None, help_text="Date of birth.")
 
 
+class PersonFilter(FilterSet):  # type: ignore[misc]  # it ships no types
+    person_id = CharFilter(method="spelled_anyhow", help_text="Capitals and separators don't matter.")
+
+    class Meta:
+        model = Person
+        fields = ("person_id",)
+
+    def spelled_anyhow(self, people: PersonQuerySet, name: str, value: str) -> PersonQuerySet:
+        return people.identified(value)
+
+
 @extend_schema(parameters=[FindSerializer])
 class People(generics.ListAPIView[Person]):
     """The agency's people. The look-up is recorded."""
@@ -158,7 +173,7 @@ class People(generics.ListAPIView[Person]):
     permission_classes = RECORDS
     pagination_class = LongPages
     serializer_class = RecordedPersonSerializer
-    filterset_fields = ("person_id",)
+    filterset_class = PersonFilter
     queryset = Person.objects.none()
 
     def get_queryset(self) -> Any:
@@ -209,7 +224,7 @@ class BookingFilter(FilterSet):  # type: ignore[misc]  # it ships no types
         fields = ("booking_number", "person", "booked_on")
 
     def spelled_anyhow(self, bookings: BookingQuerySet, name: str, value: str) -> BookingQuerySet:
-        return bookings.filter(normalised_number=normalised(value))
+        return bookings.numbered(value)
 
 
 class Bookings(Recorded, generics.ListAPIView[Booking]):

@@ -50,9 +50,10 @@ class _Result:
 def write(*, run: ImportRun, runner: UUID, encoder: Encoder, outcomes: Sequence[Outcome | BadRow], rate: float) -> None:
     """One transaction. Raises WrongState when another worker has taken the run over, EncoderChanged, Unavailable."""
     photo_ids = [uuid.uuid4() for _ in outcomes]
-    numbers = {outcome.row.normalised_number for outcome in outcomes if isinstance(outcome, Outcome)}
-    booking_ids = {number: uuid.uuid4() for number in numbers}
-    _announce(run, runner, photo_ids, list(booking_ids.values()))
+    rows = [outcome.row for outcome in outcomes if isinstance(outcome, Outcome)]
+    # Of people and bookings, by their digests, should they be new: owners of data keys.
+    new_ids = {digest: uuid.uuid4() for row in rows for digest in (row.id_digest, row.number_digest)}
+    _announce(run, runner, photo_ids, list(new_ids.values()))
     try:
         by = User.objects.get(pk=run.started_by_id)
         with audit.act("photos.imported", by=by, obj=run) as act:
@@ -63,7 +64,7 @@ def write(*, run: ImportRun, runner: UUID, encoder: Encoder, outcomes: Sequence[
             # A change of the encoder takes the same lock exclusively, so this holds to the commit.
             if not Encoder.objects.filter(pk=encoder.pk, state=Encoder.State.ACTIVE).exists():
                 raise EncoderChanged
-            result = _sorted_out(run, agency, outcomes, photo_ids, booking_ids)
+            result = _sorted_out(run, agency, outcomes, photo_ids, new_ids)
             templates = _store(result, encoder)
             counts = {
                 "enrolled": result.enrolled(),
@@ -80,7 +81,7 @@ def write(*, run: ImportRun, runner: UUID, encoder: Encoder, outcomes: Sequence[
         # By our own ids: those in the run may by now be of the worker that has taken it over. When even this fails
         # they are still there, and whoever goes on with the run removes them.
         with suppress(Exception):
-            _forget(set(photo_ids), set(booking_ids.values()))
+            _forget(set(photo_ids), set(new_ids.values()))
         raise
 
 
@@ -89,21 +90,23 @@ def forget_unwritten(run: ImportRun) -> None:
     run.refresh_from_db(fields=["unwritten"])
     _forget(
         {UUID(name) for name in run.unwritten.get("photos", [])},
-        {UUID(owner) for owner in run.unwritten.get("bookings", [])},
+        {UUID(owner) for owner in run.unwritten.get("owners", [])},
     )
 
 
-def _forget(photos: set[UUID], bookings: set[UUID]) -> None:
+def _forget(photos: set[UUID], owners: set[UUID]) -> None:
     """What was not committed: no row speaks of it, so no purge ever would."""
     for name in photos.difference(Photo.objects.filter(pk__in=photos).values_list("pk", flat=True)):
         vault.remove_file(name)
-    for owner in bookings.difference(Booking.objects.filter(pk__in=bookings).values_list("pk", flat=True)):
+    for model in (Booking, Person):
+        owners = owners.difference(model.objects.filter(pk__in=owners).values_list("pk", flat=True))
+    for owner in owners:
         vault.destroy_key(owner)
 
 
-def _announce(run: ImportRun, runner: UUID, photos: list[UUID], bookings: list[UUID]) -> None:
+def _announce(run: ImportRun, runner: UUID, photos: list[UUID], owners: list[UUID]) -> None:
     """Committed before the first file is written, so that a kill leaves nothing nobody knows of."""
-    names = {"photos": [str(name) for name in photos], "bookings": [str(owner) for owner in bookings]}
+    names = {"photos": [str(name) for name in photos], "owners": [str(owner) for owner in owners]}
     _ours(run, runner, unwritten=names, alive_at=timezone.now())
 
 
@@ -123,12 +126,12 @@ def _sorted_out(
     agency: Agency,
     outcomes: Sequence[Outcome | BadRow],
     photo_ids: list[UUID],
-    booking_ids: dict[str, UUID],
+    new_ids: dict[str, UUID],
 ) -> _Result:
     """Which rows become photographs, which are here already, which are rejected. Creates people and bookings."""
     rows = [outcome if isinstance(outcome, BadRow) else outcome.row for outcome in outcomes]
     expunged = suppression.suppressed(agency.pk, (row.booking_number for row in rows))
-    records = _Records(agency, [outcome for outcome in outcomes if isinstance(outcome, Outcome)], booking_ids)
+    records = _Records(agency, [outcome for outcome in outcomes if isinstance(outcome, Outcome)], new_ids)
     result = _Result(people=records.people_filled, bookings=records.bookings_filled)
     for line, outcome, photo_id in zip(rows, outcomes, photo_ids, strict=True):
         if line.booking_number in expunged:
@@ -198,10 +201,10 @@ class _Records:
         self._new_ids = new_ids
         self.people_filled: set[UUID] = set()
         self.bookings_filled: set[UUID] = set()
-        people = Person.objects.filter(agency=agency, person_id__in={outcome.row.person_id for outcome in outcomes})
-        self._people: dict[str, Person] = {person.person_id: person for person in people}
-        bookings = Booking.objects.filter(agency=agency, normalised_number__in=set(new_ids)).select_related("person")
-        self._bookings: dict[str, Booking] = {booking.normalised_number: booking for booking in bookings}
+        people = Person.objects.filter(agency=agency).identified(*{outcome.row.person_id for outcome in outcomes})
+        self._people: dict[str, Person] = {person.id_digest: person for person in people}
+        bookings = Booking.objects.filter(agency=agency, number_digest__in=set(new_ids)).select_related("person")
+        self._bookings: dict[str, Booking] = {booking.number_digest: booking for booking in bookings}
         photos = Photo.objects.filter(booking__in=self._bookings.values())
         self._photos: set[tuple[UUID, str]] = set(photos.values_list("booking", "sha256"))
         # One photograph for two people would name the wrong one. What a clerk refused may come in for the right one.
@@ -212,8 +215,8 @@ class _Records:
     def objection(self, outcome: Outcome) -> tuple[str] | tuple[str, Booking] | None:
         """Why the row can't be taken, and the agency's booking that holds its photo if that is why."""
         row, sha256 = outcome.row, outcome.sha256
-        found = self._bookings.get(row.normalised_number)
-        if found and found.person.person_id != row.person_id:
+        found = self._bookings.get(row.number_digest)
+        if found and found.person.id_digest != row.id_digest:
             return (SOMEBODY_ELSES,)
         if outcome.reason:
             return (outcome.reason,)
@@ -222,12 +225,12 @@ class _Records:
         if outcome.photo is None:
             return (CHANGED,)
         holder = self._holders.get(sha256)
-        if holder is None or (holder.agency_id, holder.person.person_id) == (self._agency.pk, row.person_id):
+        if holder is None or (holder.agency_id, holder.person.id_digest) == (self._agency.pk, row.id_digest):
             return None
         return (HELD_HERE, holder) if holder.agency_id == self._agency.pk else (HELD_ELSEWHERE,)
 
     def has(self, row: Row, sha256: str) -> bool:
-        found = self._bookings.get(row.normalised_number)
+        found = self._bookings.get(row.number_digest)
         return found is not None and (found.pk, sha256) in self._photos
 
     def add(self, booking: Booking, sha256: str) -> None:
@@ -235,22 +238,22 @@ class _Records:
         self._holders[sha256] = booking
 
     def booking(self, row: Row) -> Booking:
-        person = self._people.get(row.person_id)
+        person = self._people.get(row.id_digest)
         if person is None:
-            person = Person.objects.create(agency=self._agency, person_id=row.person_id, **_told(row, ABOUT_PERSON))
-            self._people[row.person_id] = person
+            new = {"id": self._new_ids[row.id_digest], "agency": self._agency}
+            person = Person.objects.create(**new, **_told(row, ("person_id", *ABOUT_PERSON)))
+            self._people[row.id_digest] = person
         elif changes.SEARCHED_BY.intersection(_fill_blanks(person, row, ABOUT_PERSON)):
             self.people_filled.add(person.pk)
-        booking = self._bookings.get(row.normalised_number)
+        booking = self._bookings.get(row.number_digest)
         if booking is None:
             booking = Booking.objects.create(
-                id=self._new_ids[row.normalised_number],
+                id=self._new_ids[row.number_digest],
                 agency=self._agency,
                 person=person,
-                booking_number=row.booking_number,
-                **_told(row, ABOUT_BOOKING),
+                **_told(row, ("booking_number", *ABOUT_BOOKING)),
             )
-            self._bookings[row.normalised_number] = booking
+            self._bookings[row.number_digest] = booking
         elif changes.SEARCHED_BY.intersection(_fill_blanks(booking, row, ABOUT_BOOKING)):
             self.bookings_filled.add(booking.pk)
         return booking

@@ -34,7 +34,7 @@ _NEEDED = (
     "photo__booking__agency",
     "photo__booking__booked_on",
     "photo__booking__person__sex",
-    "photo__booking__person__date_of_birth",
+    "photo__booking__person__birth_year",
 )
 
 
@@ -191,7 +191,7 @@ def _facts(template: Template) -> tuple[int, int, int, int]:
     person = booking.person
     return (
         ord(person.sex) if person.sex not in ("", "U") else 0,
-        person.date_of_birth.year if person.date_of_birth else 0,
+        person.birth_year or 0,
         booking.booked_on.toordinal() if booking.booked_on else 0,
         booking.agency_id.int >> 64,
     )

@@ -2,9 +2,8 @@ from typing import Any, ClassVar
 
 from django import forms
 
-from mugsearch.errors import BadInput
-from mugsearch.gallery import queries, staging
-from mugsearch.gallery.models import Booking, ImportRun, Person, Photo
+from mugsearch.gallery import manifest, staging
+from mugsearch.gallery.models import Booking, ImportRun, Photo
 from mugsearch.gallery.sources import MOST_BYTES
 
 SEXES = [("", "Not recorded"), ("F", "F"), ("M", "M"), ("X", "X"), ("U", "U (unknown)")]
@@ -53,22 +52,18 @@ class FindPeopleForm(forms.Form):
         error_messages={"invalid": "This is not a date of birth; write it as YYYY-MM-DD."},
     )
 
-    def clean_q(self) -> str:
-        text: str = self.cleaned_data["q"]
-        try:
-            queries.words(text)
-        except BadInput as error:
-            raise forms.ValidationError(error.message) from error
-        return text
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if cleaned.get("born") and not cleaned.get("q"):
+            self.add_error("q", "Enter the name that goes with the date of birth.")
+        return cleaned
 
 
-class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes no argument at run time
+class PersonForm(forms.Form):
+    family_name = forms.CharField(required=False, max_length=manifest.LONGEST["family_name"])
+    given_names = forms.CharField(required=False, max_length=manifest.LONGEST["given_names"])
+    date_of_birth = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
     sex = forms.ChoiceField(choices=SEXES, required=False, help_text="As recorded at booking.")
-
-    class Meta:
-        model = Person
-        fields = ("family_name", "given_names", "date_of_birth", "sex")
-        widgets: ClassVar = {"date_of_birth": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")}
 
 
 class BookingForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes no argument at run time

@@ -238,12 +238,12 @@ class _Attempt:
         while window := list(islice(rows, WINDOW)):
             good = [row for row in window if isinstance(row, Row)]
             expunged = suppression.suppressed(self._run.agency_id, (row.booking_number for row in good))
-            numbers = {row.normalised_number for row in good}
-            bookings = Booking.objects.filter(agency=self._run.agency_id, normalised_number__in=numbers)
-            owners = dict(bookings.values_list("normalised_number", "person__person_id"))
+            numbers = {row.number_digest for row in good}
+            bookings = Booking.objects.filter(agency=self._run.agency_id, number_digest__in=numbers)
+            owners = dict(bookings.values_list("number_digest", "person__id_digest"))
             here: dict[str, set[str]] = {}
             for number, sha256 in Photo.objects.filter(booking__in=bookings).values_list(
-                "booking__normalised_number", "sha256"
+                "booking__number_digest", "sha256"
             ):
                 here.setdefault(number, set()).add(sha256)
             for row in window:
@@ -251,10 +251,10 @@ class _Attempt:
                     yield row
                 elif row.booking_number in expunged:
                     yield Outcome(row, reason=chunks.EXPUNGED)
-                elif owners.get(row.normalised_number, row.person_id) != row.person_id:
+                elif owners.get(row.number_digest, row.id_digest) != row.id_digest:
                     yield Outcome(row, reason=chunks.SOMEBODY_ELSES)
                 else:
-                    yield row, frozenset(here.get(row.normalised_number, ()))
+                    yield row, frozenset(here.get(row.number_digest, ()))
 
     def _ahead(self) -> int:
         """How many rows the threads may be ahead: fewer when photographs are large, so that they fit into memory."""

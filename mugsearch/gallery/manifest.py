@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
+from mugsearch.gallery import identity
 from mugsearch.gallery.models import HEIGHT_IN, WEIGHT_LB
-from mugsearch.gallery.numbers import normalised
 from mugsearch.gallery.sheets import Sheet, Wrong, checked, day, free_text, legible, number, one_line
 
 REQUIRED = ("photo", "person_id", "booking_number")
@@ -69,8 +69,12 @@ class Row:
     disposition: str = ""
 
     @property
-    def normalised_number(self) -> str:
-        return normalised(self.booking_number)
+    def id_digest(self) -> str:
+        return identity.of_person(self.person_id)
+
+    @property
+    def number_digest(self) -> str:
+        return identity.of_booking(self.booking_number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,17 @@
 """People, their bookings, the photographs of a booking, and the vectors made from them."""
 
 import uuid
+from collections.abc import Iterable
 from typing import Any, ClassVar, Self, TypeVar
 
-from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q, Value
-from django.db.models.functions import Concat, Upper
+from django.db.models import Q
 from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, Role, User
-from mugsearch.gallery.numbers import normalised
+from mugsearch.gallery import identity
+from mugsearch.gallery.identity import Sealed, told
 
 M_co = TypeVar("M_co", bound=models.Model, covariant=True)
 
@@ -37,11 +37,15 @@ class VisibleToRecords(models.QuerySet[M_co]):
 
 
 class PersonQuerySet(VisibleToRecords["Person"]):
-    pass
+    def identified(self, *person_ids: str) -> "PersonQuerySet":
+        """In any spelling of the agency's number of a person."""
+        return self.filter(id_digest__in=[identity.of_person(one) for one in person_ids])
 
 
 class BookingQuerySet(VisibleToRecords["Booking"]):
-    pass
+    def numbered(self, *booking_numbers: str) -> "BookingQuerySet":
+        """In any spelling."""
+        return self.filter(number_digest__in=[identity.of_booking(one) for one in booking_numbers])
 
 
 class PhotoQuerySet(VisibleToRecords["Photo"]):
@@ -74,54 +78,79 @@ class ImportRunQuerySet(VisibleToRecords["ImportRun"]):
     pass
 
 
-class Person(models.Model):
+class Person(Sealed):
+    """Names, number and day of birth are sealed under the person's own data key, which goes with the last booking.
+
+    `date_of_birth` is None where it isn't recorded; of it only the year is in plain, which searches are narrowed by.
+    """
+
+    TOLD = ("person_id", "family_name", "given_names", "date_of_birth")
+    FOUND_BY = ("id_digest", "name_digest", "birth_year")
+
+    person_id = told("person_id")  # the agency's own number of this person
+    family_name = told("family_name")
+    given_names = told("given_names")
+    date_of_birth = told("date_of_birth", None)
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+")
-    person_id = models.CharField("person id", max_length=64, help_text="The agency's own number of this person.")
-    family_name = models.CharField(max_length=120, blank=True)
-    given_names = models.CharField(max_length=120, blank=True)
-    date_of_birth = models.DateField(null=True, blank=True)
+    id_digest = models.CharField(max_length=64, editable=False)
+    name_digest = models.CharField(max_length=64, blank=True, editable=False)
+    birth_year = models.PositiveSmallIntegerField(null=True, editable=False)
     # As recorded at booking, never guessed from a face.
     sex = models.CharField(max_length=1, blank=True)
-    # What people are looked up by, as one text: no word that is looked for has a blank in it.
-    told = models.GeneratedField(
-        expression=Upper(Concat("family_name", Value(" "), "given_names", Value(" "), "person_id")),
-        output_field=models.TextField(),
-        db_persist=True,
-    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects: ClassVar = PersonQuerySet.as_manager()
 
     class Meta:
-        ordering: ClassVar = ["person_id"]
+        ordering: ClassVar = ["-created_at", "id"]
         verbose_name_plural = "people"
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["agency", "person_id"], name="one_person_per_agency_id"),
+            models.UniqueConstraint(fields=["agency", "id_digest"], name="one_person_per_agency_id"),
         ]
         indexes: ClassVar = [
-            models.Index(
-                fields=["agency", "family_name", "given_names", "person_id"], include=["id"], name="people_by_name"
-            ),
-            GinIndex(fields=["told"], opclasses=["gin_trgm_ops"], name="people_by_part_of_name"),
+            models.Index(fields=["agency", "-created_at", "id"], name="people_by_time"),
+            models.Index(fields=["name_digest"], condition=~Q(name_digest=""), name="people_by_name"),
         ]
 
     def __str__(self) -> str:
         return ", ".join(part for part in (self.family_name, self.given_names) if part) or self.person_id
 
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        is_new = self._state.adding
+        super().save(*args, update_fields=update_fields, **kwargs)
+        if not is_new and (update_fields is None or "date_of_birth" in update_fields):
+            for booking in self.bookings.only("booked_on"):
+                minor = identity.under_age(self.date_of_birth, booking.booked_on)
+                self.bookings.filter(pk=booking.pk).update(under_age=minor)
 
-class Booking(models.Model):
-    """One arrest. Its id is also the owner of the data key under which its photographs and vectors are encrypted.
+    def find_by(self) -> None:
+        self.id_digest = identity.of_person(self.person_id)
+        self.name_digest = identity.of_name(self.family_name, self.given_names, self.date_of_birth)
+        self.birth_year = self.date_of_birth.year if self.date_of_birth else None
+
+
+class Booking(Sealed):
+    """One arrest. Its id is the owner of the data key under which its number, photographs and vectors are encrypted.
 
     While it is sealed (RULES 22) everything of it stays, but no search compares with it and only records staff see it.
     """
 
+    TOLD = ("booking_number",)
+    FOUND_BY = ("number_digest", "under_age")
+    FOUND_FROM = ("booked_on",)
+
+    booking_number = told("booking_number")  # as it was first written
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="bookings")
-    booking_number = models.CharField(max_length=64, help_text="As it was first written.")
     # What bookings are looked up by, so that another spelling is not another booking.
-    normalised_number = models.TextField(editable=False)
+    number_digest = models.CharField(max_length=64, editable=False)
     booked_on = models.DateField(null=True, blank=True)
+    # Whether the person was a minor on that day; None where it isn't known. The day of birth is in no column.
+    under_age = models.BooleanField(null=True, editable=False)
     height_in = models.PositiveSmallIntegerField("height (in)", null=True, blank=True, validators=between(HEIGHT_IN))
     weight_lb = models.PositiveSmallIntegerField("weight (lb)", null=True, blank=True, validators=between(WEIGHT_LB))
     charge = models.CharField(max_length=200, blank=True)
@@ -132,22 +161,21 @@ class Booking(models.Model):
     objects: ClassVar = BookingQuerySet.as_manager()
 
     class Meta:
-        ordering: ClassVar = ["-booked_on", "booking_number"]
+        ordering: ClassVar = ["-booked_on", "id"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["agency", "normalised_number"], name="one_booking_per_number"),
+            models.UniqueConstraint(fields=["agency", "number_digest"], name="one_booking_per_number"),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["agency", "-booked_on", "booking_number"], include=["id"], name="bookings_by_day"),
+            models.Index(fields=["agency", "-booked_on", "id"], name="bookings_by_day"),
             models.Index(fields=["sealed_at"], condition=Q(sealed_at__isnull=False), name="bookings_sealed"),
-            GinIndex(fields=["normalised_number"], opclasses=["gin_trgm_ops"], name="bookings_by_part_of_number"),
         ]
 
     def __str__(self) -> str:
-        return self.booking_number
+        return str(self.booking_number)
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        self.normalised_number = normalised(self.booking_number)
-        super().save(*args, **kwargs)
+    def find_by(self) -> None:
+        self.number_digest = identity.of_booking(self.booking_number)
+        self.under_age = identity.under_age(self.person.date_of_birth, self.booked_on)
 
 
 class Encoder(models.Model):

@@ -137,7 +137,10 @@ def _correct(row: PersonQuerySet | BookingQuerySet, values: dict[str, Any]) -> l
     if record is None:
         raise WrongState("This record does not exist any more.")
     changed = [name for name, value in values.items() if getattr(record, name) != value]
-    row.update(**{name: values[name] for name in changed})
+    for name in changed:
+        setattr(record, name, values[name])
+    if changed:
+        record.save(update_fields=changed)
     return changed
 
 

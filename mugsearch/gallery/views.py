@@ -55,7 +55,7 @@ def person(request: HttpRequest, person_id: UUID) -> HttpResponse:
     user = signed_in(request)
     found = get_object_or_404(Person.objects.visible_to(user), pk=person_id)
     audit.record("person.viewed", by=user, obj=found)
-    bookings = found.bookings.prefetch_related("photos").order_by("-booked_on", "booking_number")
+    bookings = found.bookings.prefetch_related("photos").order_by("-booked_on", "pk")
     page = Paginator(bookings, PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "gallery/person.html", {"person": found, "page": page})
 
@@ -65,8 +65,8 @@ def person(request: HttpRequest, person_id: UUID) -> HttpResponse:
 def edit_person(request: HttpRequest, person_id: UUID) -> HttpResponse:
     user = signed_in(request)
     found = get_object_or_404(Person.objects.visible_to(user), pk=person_id)
-    # A form writes what was typed into its instance, so it gets a copy: the page goes on showing what is recorded.
-    form = PersonForm(request.POST or None, instance=copy(found))
+    recorded = {name: getattr(found, name) for name in services.PERSON_FIELDS}
+    form = PersonForm(request.POST or None, initial=recorded)
     if request.method == "POST" and form.is_valid():
         try:
             changed = services.edit_person(by=user, person=found, **form.cleaned_data)
@@ -95,6 +95,7 @@ def booking(request: HttpRequest, booking_id: UUID) -> HttpResponse:
 def edit_booking(request: HttpRequest, booking_id: UUID) -> HttpResponse:
     user = signed_in(request)
     found = get_object_or_404(Booking.objects.visible_to(user).select_related("person"), pk=booking_id)
+    # A form writes what was typed into its instance, so it gets a copy: the page goes on showing what is recorded.
     form = BookingForm(request.POST or None, instance=copy(found))
     if request.method == "POST" and form.is_valid():
         try:

@@ -4,10 +4,11 @@ import datetime
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
+from mugsearch.gallery.identity import UNDER_AGE
+
 Action = Literal["keep", "seal", "expunge"]
 
 JUVENILE: Final = "juvenile"
-UNDER_AGE = 18  # years on the day of the booking
 LIMITS: Final = {"max_share": (1, 100, 5), "stale_months": (1, 120, 18), "probe_days": (1, 7300, 1095)}
 
 # For a policy file of before there were rules: the same dispositions can be recorded, and nothing goes by itself.

@@ -7,8 +7,8 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, Role, User
+from mugsearch.gallery import identity
 from mugsearch.gallery.models import Booking
-from mugsearch.gallery.numbers import normalised
 from mugsearch.probes.models import Probe
 
 
@@ -48,7 +48,7 @@ class Disposition(models.Model):
     agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+")
     booking = models.ForeignKey(Booking, on_delete=models.CASCADE, null=True, related_name="dispositions")
     booking_number = models.CharField(max_length=64, help_text="As it was reported.")
-    normalised_number = models.TextField(editable=False)
+    number_digest = models.CharField(max_length=64, editable=False)
     disposition = models.CharField(max_length=40, help_text="A code of the policy's section [retention].")
     disposed_on = models.DateField()
     court = models.CharField(max_length=120, blank=True)
@@ -68,7 +68,7 @@ class Disposition(models.Model):
         constraints: ClassVar = [
             # The same file again changes nothing.
             models.UniqueConstraint(
-                fields=["agency", "normalised_number", "disposition", "disposed_on", "court", "order_number"],
+                fields=["agency", "number_digest", "disposition", "disposed_on", "court", "order_number"],
                 name="one_disposition_once",
             ),
             models.CheckConstraint(
@@ -80,7 +80,7 @@ class Disposition(models.Model):
         indexes: ClassVar = [
             models.Index(F("booking"), F("disposed_on").desc(), F("id").desc(), name="dispositions_latest_first"),
             models.Index(
-                fields=["agency", "normalised_number"],
+                fields=["agency", "number_digest"],
                 condition=Q(booking__isnull=True),
                 name="dispositions_unmatched",
             ),
@@ -90,7 +90,7 @@ class Disposition(models.Model):
         return f"{self.disposition}, {self.disposed_on}"
 
     def save(self, *args: object, **kwargs: object) -> None:
-        self.normalised_number = normalised(self.booking_number)
+        self.number_digest = identity.of_booking(self.booking_number)
         super().save(*args, **kwargs)  # type: ignore[arg-type]  # passed through as received
 
 

@@ -13,9 +13,8 @@ from mugsearch.accounts.models import Agency, Role, User
 from mugsearch.accounts.services import require
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, NotAllowed, WrongState
-from mugsearch.gallery import locks, sheets, suppression
+from mugsearch.gallery import identity, locks, sheets, suppression
 from mugsearch.gallery.models import Booking, BookingQuerySet
-from mugsearch.gallery.numbers import normalised
 from mugsearch.gallery.sheets import Sheet, Wrong
 from mugsearch.probes import policy
 from mugsearch.retention.disposition_models import Disposition, DispositionQuerySet
@@ -46,7 +45,13 @@ class Reported:
     @property
     def key(self) -> tuple[str, str, datetime.date, str, str]:
         """What makes two reports one and the same."""
-        return normalised(self.booking_number), self.disposition, self.disposed_on, self.court, self.order_number
+        return (
+            identity.of_booking(self.booking_number),
+            self.disposition,
+            self.disposed_on,
+            self.court,
+            self.order_number,
+        )
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def record(*, by: User, reported: Reported) -> Disposition:
         _, disposition, disposed_on, court, order_number = clean.key
         made: Disposition = Disposition.objects.select_related("booking").get(
             agency=agency,
-            normalised_number=clean.key[0],
+            number_digest=clean.key[0],
             disposition=disposition,
             disposed_on=disposed_on,
             court=court,
@@ -118,7 +123,7 @@ def take_file(*, by: User, file: bytes) -> Taken:
         kept = [row for row in rows if row.booking_number not in gone]
         recorded = _add(by, agency, kept)
         matched = match_by_number(agency)
-        waiting = Disposition.objects.unmatched().filter(agency=agency).values_list("normalised_number", flat=True)
+        waiting = Disposition.objects.unmatched().filter(agency=agency).values_list("number_digest", flat=True)
         mine = {row.key[0] for row in kept}
         taken = Taken(
             rows=len(rows),
@@ -180,13 +185,13 @@ def match_by_number(agency: Agency | None = None) -> int:
 
 def forget(booking: Booking) -> None:
     """In the transaction that erases this booking: what names it goes, too. Its own dispositions go with its row."""
-    naming = Disposition.objects.filter(agency=booking.agency_id, normalised_number=booking.normalised_number)
+    naming = Disposition.objects.filter(agency=booking.agency_id, number_digest=booking.number_digest)
     naming.filter(booking__isnull=True).delete()
     # Of another booking, matched by hand although it was reported under this number: it takes its own booking's.
     for other in naming.filter(booking__isnull=False).exclude(booking=booking.pk):
-        number = Booking.objects.values_list("booking_number", flat=True).get(dispositions=other)
+        number = Booking.objects.get(dispositions=other).booking_number
         told = {name: getattr(other, name) for name in ("disposition", "disposed_on", "court", "order_number")}
-        same = Disposition.objects.filter(agency=other.agency_id, normalised_number=normalised(number), **told)
+        same = Disposition.objects.filter(agency=other.agency_id, number_digest=identity.of_booking(number), **told)
         if same.exists():
             other.delete()
         else:
@@ -254,18 +259,18 @@ def _checked(reported: Reported) -> Reported:
 def _add(by: User, agency: Agency, rows: Iterable[Reported]) -> int:
     """Those that are new; how many. They wait for their booking until they are matched."""
     wanted = {row.key: row for row in rows}
-    fields = ("normalised_number", "disposition", "disposed_on", "court", "order_number")
+    fields = ("number_digest", "disposition", "disposed_on", "court", "order_number")
     known: set[tuple[str, str, datetime.date, str, str]] = set()
     numbers = list({key[0] for key in wanted})
     for start in range(0, len(numbers), BATCH):
-        batch = Disposition.objects.filter(agency=agency, normalised_number__in=numbers[start : start + BATCH])
+        batch = Disposition.objects.filter(agency=agency, number_digest__in=numbers[start : start + BATCH])
         known.update(batch.values_list(*fields))
     new = [
         Disposition(
             agency=agency,
             recorded_by=by,
             booking_number=row.booking_number,
-            normalised_number=key[0],
+            number_digest=key[0],
             disposition=row.disposition,
             disposed_on=row.disposed_on,
             court=row.court,
@@ -288,7 +293,7 @@ def _found(agency: Agency | None = None) -> DispositionQuerySet:
 
 def _theirs() -> BookingQuerySet:
     in_time = Q(booked_on__isnull=True) | Q(booked_on__lte=OuterRef("disposed_on"))
-    same = Booking.objects.filter(agency=OuterRef("agency"), normalised_number=OuterRef("normalised_number"))
+    same = Booking.objects.filter(agency=OuterRef("agency"), number_digest=OuterRef("number_digest"))
     return same.filter(in_time)
 
 
@@ -299,10 +304,10 @@ def _booking() -> Subquery:
 def why_waiting(found: Iterable[Disposition]) -> dict[int, str]:
     """id -> why it has no booking, of those that wait."""
     waiting = [one for one in found if one.booking_id is None]
-    numbers = {one.normalised_number for one in waiting}
-    here = Booking.objects.filter(agency__in={one.agency_id for one in waiting}, normalised_number__in=numbers)
-    taken = set(here.values_list("agency", "normalised_number"))
-    return {one.pk: TOO_EARLY if (one.agency_id, one.normalised_number) in taken else NO_BOOKING for one in waiting}
+    numbers = {one.number_digest for one in waiting}
+    here = Booking.objects.filter(agency__in={one.agency_id for one in waiting}, number_digest__in=numbers)
+    taken = set(here.values_list("agency", "number_digest"))
+    return {one.pk: TOO_EARLY if (one.agency_id, one.number_digest) in taken else NO_BOOKING for one in waiting}
 
 
 def _require_agency(by: User) -> Agency:

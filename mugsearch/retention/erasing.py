@@ -2,7 +2,8 @@
 
     rows       in the transaction of the approval: suppression, tombstones, leads withdrawn, vectors dropped from the
                change log, rows deleted. No search can return the booking from its commit on.
-    key        the bookings' data keys: what copies and backups still hold of photos and vectors can't be read
+    keys       the bookings' data keys, and with the last booking the person's: what copies, backups and deleted rows
+               still hold of photographs, vectors, names and numbers can't be read
     files      the sealed photographs, overwritten and unlinked
     uploads    imports whose upload was on disk at the time have ended and it is gone
     index      the search worker overwrites the vectors in the index, also in one that is being rebuilt, and proves it
@@ -91,7 +92,7 @@ def erase_rows(order: ExpungementOrder, preview: queries.Preview, *, by: User | 
     others.update(booking=None, booking_number="")
     order.booking, order.booking_number = None, ""
     order.counts = preview.counts
-    order.keys_left = [str(pk) for pk in ids]
+    order.keys_left = [str(pk) for pk in [*ids, *([bookings[0].person_id] if preview.person_goes else [])]]
     order.files_left = [str(photo.pk) for photo in preview.photos]
     order.templates_left = preview.templates
     # What is uploaded from now on is refused by the suppression; what is on disk already has to go, too.
@@ -101,7 +102,9 @@ def erase_rows(order: ExpungementOrder, preview: queries.Preview, *, by: User | 
         order.approved_by, order.approved_at = by, now
     _record(order, "erased_at", now)
     counts = {name: count for name, count in order.counts.items() if name != "bookings"}
-    audit.record("booking.expunged", by=by, obj=order, bookings=order.keys_left, generation=order.generation, **counts)
+    audit.record(
+        "booking.expunged", by=by, obj=order, bookings=[str(pk) for pk in ids], generation=order.generation, **counts
+    )
 
 
 def destroy_key(order_id: UUID) -> None:
@@ -112,8 +115,8 @@ def destroy_key(order_id: UUID) -> None:
         owners = [UUID(owner) for owner in order.keys_left]
         for owner in owners:
             vault.destroy_key(owner)
-        if any(vault.has_key(owner) for owner in owners):
-            raise Unavailable("The data key is still there after it was destroyed.")
+        if any(map(vault.has_key, owners)):
+            raise Unavailable("A data key is still there after it was destroyed.")
         order.keys_left = []
         _record(order, "key_destroyed_at")
 

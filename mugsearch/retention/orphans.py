@@ -9,7 +9,7 @@ from django.conf import settings
 
 from mugsearch.audit import services as audit
 from mugsearch.durable import shred
-from mugsearch.gallery.models import Booking, Photo
+from mugsearch.gallery.models import Booking, Person, Photo
 from mugsearch.probes.models import Probe, ProbeEdit
 from mugsearch.retention.models import ExpungementOrder
 from mugsearch.trials.models import TrialPhoto
@@ -30,7 +30,7 @@ def sweep() -> int:
     _remove_uploads(before)
     files, keys = vault.files(), vault.keys()
     lost_files = _orphans(files, before, _files_left(), Photo, Probe, ProbeEdit, TrialPhoto)
-    lost_keys = _orphans(keys, before, _keys_left(), Booking, Probe, TrialPhoto)
+    lost_keys = _orphans(keys, before, _keys_left(), Booking, Person, Probe, TrialPhoto)
     if not lost_files and not lost_keys:
         return 0
     if _many(lost_files, files) or _many(lost_keys, keys):
@@ -49,7 +49,7 @@ def _orphans(
     stored: list[tuple[UUID, float]],
     before: float,
     going: set[UUID],
-    *rows: type[Photo | Booking | Probe | ProbeEdit | TrialPhoto],
+    *rows: type[Photo | Booking | Person | Probe | ProbeEdit | TrialPhoto],
 ) -> list[UUID]:
     """What is older and has no row in any of these tables. What an expungement still has to remove is its own."""
     old = [name for name, written in stored if written < before and name not in going]

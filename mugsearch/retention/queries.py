@@ -85,7 +85,7 @@ class Preview:
 def covered(kind: Kind, booking: Booking, *, whole_person: bool) -> list[Booking]:
     """The bookings an order would be about now. None to seal where all are sealed, or to unseal where none is."""
     asked = Q(person=booking.person_id) if whole_person else Q(pk=booking.pk)
-    found = Booking.objects.filter(asked).select_related("person").order_by("booked_on", "booking_number")
+    found = Booking.objects.filter(asked).select_related("person").order_by("booked_on", "pk")
     if kind != Kind.EXPUNGE:
         found = found.filter(sealed_at__isnull=kind == Kind.SEAL)
     return list(found)
@@ -146,7 +146,7 @@ def rejects_of(booking: Booking) -> QuerySet[ImportReject]:
     """Rows of rejected imports that name the booking, however its number was typed there, or whose photo it holds."""
     rejects = ImportReject.objects.filter(run__agency=booking.agency_id).select_related("run")
     numbers = rejects.exclude(booking_number="").order_by("booking_number").values_list("booking_number", flat=True)
-    same = [number for number in numbers.distinct() if normalised(number) == booking.normalised_number]
+    same = [number for number in numbers.distinct() if normalised(number) == normalised(booking.booking_number)]
     return rejects.filter(Q(booking_number__in=same) | Q(held_by=booking))
 
 
@@ -162,6 +162,6 @@ def waiting_about(booking: Booking, *, whole_person: bool) -> ExpungementOrder |
 
 def look_up(user: User, booking_number: str) -> tuple[Booking | None, bool]:
     """(the booking of this number in any spelling, whether it was expunged before)."""
-    found = Booking.objects.visible_to(user).filter(normalised_number=normalised(booking_number)).first()
+    found = Booking.objects.visible_to(user).numbered(booking_number).first()
     agency = user.agency_id
     return found, found is None and agency is not None and suppression.is_suppressed(agency, booking_number)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, F, FloatField, Func, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
 
@@ -16,7 +16,7 @@ from mugsearch.accounts.models import User
 from mugsearch.gallery.models import Booking
 from mugsearch.probes.policy import Policy
 from mugsearch.probes.policy_changes import Effect
-from mugsearch.probes.retention_rules import JUVENILE, UNDER_AGE, Retention, Rule
+from mugsearch.probes.retention_rules import JUVENILE, Retention, Rule
 from mugsearch.retention.disposition_models import Disposition
 
 AHEAD = 90  # days that the page looks ahead
@@ -139,15 +139,7 @@ def _concerned(rule: Rule) -> "QuerySet[Any]":
         current = Disposition.objects.current().filter(disposition=rule.code)
         found = bookings.filter(dispositions__in=current).annotate(since=F("dispositions__disposed_on"))
         return found
-    age = Func(
-        F("booked_on"),
-        F("person__date_of_birth"),
-        # In whole years, as people count them; without a time of day, so that no time zone has a say.
-        template="date_part('year', age(%(expressions)s))",
-        arg_joiner="::timestamp, ",
-        output_field=FloatField(),
-    )
-    found = bookings.filter(booked_on__isnull=False).annotate(since=F("booked_on"), age=age).filter(age__lt=UNDER_AGE)
+    found = bookings.filter(under_age=True).annotate(since=F("booked_on"))
     return found
 
 

@@ -13,7 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile as Upload
 from mugsearch.accounts.models import Agency, User
 from mugsearch.accounts.services import console
 from mugsearch.gallery import importing, manifest, services, sources
-from mugsearch.gallery.models import Booking, ImportRun, Photo
+from mugsearch.gallery.models import Booking, ImportRun, Person, Photo
 from mugsearch.vault import services as vault
 from tests.factories import AgencyFactory, clerk
 from tests.fakes import synthetic_photo
@@ -85,7 +85,8 @@ def reasons(run: ImportRun) -> dict[int, str]:
 
 def assert_the_vault_holds_what_postgresql_says() -> None:
     assert {name for name, _ in vault.files()} == set(Photo.objects.values_list("pk", flat=True))
-    assert set(dict(vault.keys())) == set(Booking.objects.values_list("pk", flat=True))
+    owners = {*Booking.objects.values_list("pk", flat=True), *Person.objects.values_list("pk", flat=True)}
+    assert set(dict(vault.keys())) == owners
 
 
 def staged(count: int = 6, **kwargs: Any) -> ImportRun:

@@ -1,5 +1,6 @@
 """The pages of records staff, as their browser and others' browsers see them."""
 
+import datetime
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from django.urls import reverse
 
 from mugsearch.accounts.models import User
 from mugsearch.audit.models import Entry
-from mugsearch.gallery import importing, queries
+from mugsearch.gallery import importing
 from mugsearch.gallery.models import Booking, ImportReject, ImportRun, Person, Photo
 from tests.factories import (
     AgencyFactory,
@@ -105,15 +106,19 @@ def test_another_agency_finds_nothing_of_it(gallery: ImportRun, page: SignIn) ->
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ({"q": "doe"}, ["A-1", "A-2"]),
-        ({"q": "jo doe"}, ["A-1"]),
-        ({"q": "Doe, Jo"}, ["A-1"]),
+        ({"q": "Doe, Jo Ann", "born": "1990-01-02"}, ["A-1"]),
+        ({"q": "DOE JO", "born": "1990-01-02"}, ["A-1"]),
+        ({"q": "jo doe", "born": "1990-01-02"}, ["A-1"]),
+        ({"q": "doe", "born": "1990-01-02"}, []),
+        ({"q": "jo doe"}, []),
+        ({"q": "jo doe", "born": "1991-01-02"}, []),
+        ({"q": "Maria de la O'Çruz", "born": "1980-05-06"}, ["A-3"]),
+        ({"q": "de la ocruz, maria", "born": "1980-05-06"}, ["A-3"]),
         ({"q": "a-2"}, ["A-2"]),
-        ({"q": "77-"}, ["A-2"]),
+        ({"q": " A/2 "}, ["A-2"]),
+        ({"q": "a-2", "born": "1991-01-02"}, []),
         ({"q": "77/2"}, ["A-2"]),
-        ({"q": "ann doe 77-1 77-2"}, ["A-2"]),
-        ({"q": "", "born": "1990-01-02"}, ["A-1"]),
-        ({"q": "doe", "born": "1991-01-02"}, []),
+        ({"q": "77"}, []),
         ({"q": ""}, ["A-1", "A-2", "A-3"]),
         ({"q": "nobody"}, []),
     ],
@@ -121,30 +126,27 @@ def test_another_agency_finds_nothing_of_it(gallery: ImportRun, page: SignIn) ->
 def test_people_are_found_by_name_number_booking_and_date_of_birth(
     page: SignIn, query: dict[str, str], found: list[str]
 ) -> None:
-    PersonFactory(person_id="A-1", family_name="Doe", given_names="Jo", date_of_birth="1990-01-02")
+    PersonFactory(person_id="A-1", family_name="Doe", given_names="Jo Mary", date_of_birth=datetime.date(1990, 1, 2))
     other = PersonFactory(person_id="A-2", family_name="Doe", given_names="Ann")
     BookingFactory(person=other, booking_number="77-1")
     BookingFactory(person=other, booking_number="77-2")
-    PersonFactory(person_id="A-3", family_name="Zimmer", given_names="Cy")
+    born = datetime.date(1980, 5, 6)
+    PersonFactory(person_id="A-3", family_name="de la O'Cruz", given_names="María", date_of_birth=born)
     answer = page(clerk()).get(reverse("people"), query)
     assert sorted(person.person_id for person in answer.context["page"]) == found
 
 
-def test_more_words_multiply_nothing_and_too_many_are_refused_kindly(page: SignIn) -> None:
-    by = clerk()
-    one, six = (str(queries.find_people(by, " ".join("abcdef"[:words])).query) for words in (1, 6))
-    assert one.count(" JOIN ") == six.count(" JOIN ")
-    answer = page(by).get(reverse("people"), {"q": "a b c d e f g"})
-    assert answer.status_code == 200
-    assert b"Look for at most 6 words at once." in answer.content
+def test_a_date_of_birth_alone_finds_nobody_and_says_what_is_missing(page: SignIn) -> None:
+    answer = page(clerk()).get(reverse("people"), {"q": "", "born": "1990-01-02"})
+    assert b"Enter the name that goes with the date of birth." in answer.content
     assert "page" not in answer.context
-    assert b"write it as YYYY-MM-DD" in page(by).get(reverse("people"), {"q": "", "born": "x"}).content
+    assert b"write it as YYYY-MM-DD" in page(clerk()).get(reverse("people"), {"q": "", "born": "x"}).content
 
 
 def test_every_look_up_is_recorded_without_what_was_typed(gallery: ImportRun, page: SignIn) -> None:
     by = clerk()
     client = page(by)
-    person, photo = Person.objects.get(person_id="P-0"), Photo.objects.enrolled().first()
+    person, photo = Person.objects.identified("P-0").get(), Photo.objects.enrolled().first()
     assert photo
     client.get(reverse("people"), {"q": "P-0"})
     client.get(reverse("person", args=[person.pk]))

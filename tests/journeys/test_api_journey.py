@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
 from mugsearch.audit.verify import verify
+from mugsearch.gallery import identity
 from mugsearch.gallery.models import Person, Photo, Template
 from mugsearch.probes.models import Candidate
 from reviews.models import Examination
@@ -108,14 +109,14 @@ def test_the_main_job_over_the_api(workers, mugshots):
     assert approved.status_code in (200, 201, 202), approved.json()
     until(lambda: second_clerk.get(url).json(), {"complete"})
 
-    assert not Person.objects.filter(person_id=mugshots.person).exists()
+    assert not Person.objects.identified(mugshots.person).exists()
     assert Candidate.objects.filter(forgotten_at__isnull=False).count() == 1
     assert investigator.get(f"/api/v1/leads/{lead['id']}").json()["withdrawn_at"]
 
     again = search(investigator, "26-2", mugshots.probe.read_bytes())
     assert again["gallery_size"] == Template.objects.count() == 39
     listed = Candidate.objects.filter(search=again["id"])
-    assert not listed.filter(person__person_id=mugshots.person).exists()
+    assert not listed.filter(person__id_digest=identity.of_person(mugshots.person)).exists()
     examine(client(factories.examiner()), None)
     examine(client(factories.examiner()), None)
     assert investigator.get(f"/api/v1/leads?search={again['id']}").json()["results"] == []
@@ -130,6 +131,6 @@ def test_the_main_job_over_the_api(workers, mugshots):
     )
     run = until(lambda: clerk.get(f"/api/v1/imports/{back.json()['id']}").json(), {"done", "failed"})
     assert (run["enrolled"], run["already"], run["rejected"]) == (0, 39, 1)
-    assert not Photo.objects.filter(booking__booking_number=mugshots.booking).exists()
+    assert not Photo.objects.filter(booking__number_digest=identity.of_booking(mugshots.booking)).exists()
 
     assert verify().intact

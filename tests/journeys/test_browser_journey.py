@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mugsearch.accounts.models import Role, User
+from mugsearch.gallery import identity
 from mugsearch.probes.models import Candidate
 from reviews import services
 from reviews.models import Examination, Finding, Lead
@@ -143,7 +144,7 @@ def test_the_main_job_in_a_browser(desk, workers, mugshots, tmp_path):
     assert mugshots.person not in detective.content()
 
     submit_search(detective, "26-000002", mugshots.probe)
-    assert not Candidate.objects.filter(person__person_id=mugshots.person).exists()
+    assert not Candidate.objects.filter(person__id_digest=identity.of_person(mugshots.person)).exists()
     for another in (factories.examiner(), factories.examiner()):
         examine(desk(another), another, None)
     detective.reload()

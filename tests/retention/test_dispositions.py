@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from mugsearch.accounts.models import Role, User
 from mugsearch.audit.models import Entry
 from mugsearch.errors import BadInput, MugsearchError, NotAllowed, WrongState
-from mugsearch.gallery import live
+from mugsearch.gallery import identity, live
 from mugsearch.gallery.models import Booking
 from mugsearch.retention import dispositions
 from mugsearch.retention.dispositions import BadLines, Reported
@@ -246,7 +246,9 @@ def test_of_an_expunged_booking_nothing_is_kept(fake_encoder: object) -> None:
     booking = enrol(1, booking=BookingFactory(booking_number="CANARY-1")).booking
     disposed("convicted", DAY, booking)
     elsewhere = disposed("dismissed", DAY)
-    Disposition.objects.filter(booking=elsewhere).update(booking_number="canary 1", normalised_number="canary-1")
+    Disposition.objects.filter(booking=elsewhere).update(
+        booking_number="canary 1", number_digest=identity.of_booking("canary 1")
+    )
     early = report("CANARY/1", on=datetime.date(1999, 1, 1))
     Disposition.objects.filter(pk=early.pk).update(booking=None)
     approved(requested(booking))

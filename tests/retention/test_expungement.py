@@ -23,6 +23,7 @@ from tests.factories import (
     clerk,
     examiner,
     investigator,
+    rename,
 )
 from tests.gallery_rows import enrol
 from tests.retention.arrange import OPAQUE, a_life, another_booking, approved, requested
@@ -160,9 +161,7 @@ def test_there_is_one_open_order_per_booking_and_a_withdrawn_one_makes_room() ->
 )
 def test_an_order_has_a_number_and_a_reason_and_names_nobody(words: dict[str, str]) -> None:
     booking = enrol(1, booking=BookingFactory(booking_number="24-0001")).booking
-    Person.objects.filter(pk=booking.person_id).update(
-        family_name="Garland", given_names="Ines Maria", person_id="P-77"
-    )
+    rename(booking.person_id, family_name="Garland", given_names="Ines Maria", person_id="P-77")
     with pytest.raises(BadInput):
         requested(booking, **words)
     assert not ExpungementOrder.objects.exists()
@@ -171,7 +170,7 @@ def test_an_order_has_a_number_and_a_reason_and_names_nobody(words: dict[str, st
 
 def test_a_family_name_of_several_words_is_refused_by_any_of_them_and_an_ordinary_word_is_named() -> None:
     booking = enrol(1).booking
-    Person.objects.filter(pk=booking.person_id).update(family_name="Núñez Court", given_names="Ines")
+    rename(booking.person_id, family_name="Núñez Court", given_names="Ines")
     for reason in ("dismissed for Nunez", "order of the court"):
         with pytest.raises(BadInput, match=r"nunez|court"):
             requested(booking, reason=reason)
@@ -180,7 +179,7 @@ def test_a_family_name_of_several_words_is_refused_by_any_of_them_and_an_ordinar
 
 def test_somebody_without_a_family_name_is_not_named_by_the_given_names_either() -> None:
     booking = enrol(1).booking
-    Person.objects.filter(pk=booking.person_id).update(family_name="", given_names="Ines Maria")
+    rename(booking.person_id, family_name="", given_names="Ines Maria")
     with pytest.raises(BadInput):
         requested(booking, reason="Ines was acquitted")
     requested(booking, reason="acquitted")
@@ -330,9 +329,7 @@ def test_a_request_is_refused_when_the_booking_is_gone() -> None:
 
 def test_no_table_mentions_the_person_or_the_booking_number_afterwards() -> None:
     life = a_life(booking_number="CANARY-24-0001")
-    Person.objects.filter(pk=life.booking.person_id).update(
-        family_name="Canaryfamily", given_names="Canarygiven", person_id="CANARY-P-1"
-    )
+    rename(life.booking.person_id, family_name="Canaryfamily", given_names="Canarygiven", person_id="CANARY-P-1")
     run = ImportRun.objects.create(agency=life.booking.agency, started_by=clerk())
     ImportReject.objects.create(
         run=run, line=2, booking_number="canary-24-0001", photo="canary.png", reason="No face in canary.png"
@@ -376,7 +373,7 @@ def test_every_act_is_one_entry_that_names_nobody() -> None:
 
 def test_a_court_s_own_short_words_in_an_order_number_name_nobody() -> None:
     booking = enrol(1).booking
-    Person.objects.filter(pk=booking.person_id).update(family_name="Cv", given_names="Jo")
+    rename(booking.person_id, family_name="Cv", given_names="Jo")
     with pytest.raises(BadInput):
         requested(booking, reason="dismissed for cv")
     requested(booking, order_number="26-CV-0417", reason="dismissed")

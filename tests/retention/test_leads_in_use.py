@@ -29,7 +29,9 @@ def _fake(fake_encoder: object) -> None:
 def exported(life: Life) -> tuple[Lineup, list[Photo]]:
     """A line-up of this life's lead with evidence, and its fillers."""
     others = [enrol(20 + number) for number in range(5)]
-    Person.objects.update(sex="F", date_of_birth=datetime.date(1990, 1, 1))
+    for person in Person.objects.all():
+        person.sex, person.date_of_birth = "F", datetime.date(1990, 1, 1)
+        person.save()
     mine, lead = life.lead.search.requested_by, life.lead
     day = timezone.localdate()
     evidence.record_evidence(by=mine, lead=lead, kind="witness", source="A letter", obtained_on=day, attested=True)

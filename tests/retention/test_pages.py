@@ -9,10 +9,10 @@ from django.test import Client
 from mugsearch.accounts.models import User
 from mugsearch.audit.models import Entry
 from mugsearch.gallery import live
-from mugsearch.gallery.models import Booking, Person
+from mugsearch.gallery.models import Booking
 from mugsearch.retention import tasks
 from mugsearch.retention.models import ExpungementOrder
-from tests.factories import AgencyFactory, BookingFactory, administrator, auditor, clerk, examiner, investigator
+from tests.factories import AgencyFactory, BookingFactory, administrator, auditor, clerk, examiner, investigator, rename
 from tests.gallery_rows import enrol
 from tests.retention.arrange import OPAQUE, a_life, another_booking, approved, requested
 
@@ -68,7 +68,7 @@ def test_from_the_number_on_an_order_to_the_certificate(page: Page) -> None:
 
 def test_a_certificate_says_what_was_checked_and_names_nobody(page: Page) -> None:
     life = a_life(booking_number="CANARY-24-0001")
-    Person.objects.filter(pk=life.booking.person_id).update(family_name="Canaryfamily", person_id="CANARY-P-1")
+    rename(life.booking.person_id, family_name="Canaryfamily", person_id="CANARY-P-1")
     order = completed(life.booking)
     reader = page(clerk(full_name="Ruth Reader"))
     text = reader.get(f"/expungements/{order.pk}/certificate").content.decode()

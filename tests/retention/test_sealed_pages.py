@@ -23,6 +23,7 @@ from tests.factories import (
     clerk,
     examiner,
     investigator,
+    rename,
 )
 from tests.gallery_rows import enrol
 from tests.retention.arrange import OPAQUE, a_life, another_booking, held, requested, sealed, unsealed
@@ -65,7 +66,7 @@ def test_the_page_an_examiner_has_open_shows_a_tombstone_once_it_is_sealed_and_t
 
 def test_the_investigator_s_lead_says_that_the_booking_was_sealed_and_shows_neither_face_nor_name(page: Page) -> None:
     life, member = a_life(), investigator()
-    Person.objects.filter(pk=life.booking.person_id).update(family_name="Canaryfamily")
+    rename(life.booking.person_id, family_name="Canaryfamily")
     life.lead.search.probe.case.members.add(member)
     browser, address = page(member), f"/reviews/leads/{life.lead.pk}"
     assert "Canaryfamily" in browser.get(address).content.decode()
@@ -98,7 +99,7 @@ def test_records_staff_go_on_seeing_it_marked_as_sealed(page: Page, api: Api) ->
 
 def test_from_the_number_on_an_order_to_the_certificates_of_sealing_and_unsealing(page: Page) -> None:
     life = a_life(booking_number="CANARY-24-0001")
-    Person.objects.filter(pk=life.booking.person_id).update(family_name="Canaryfamily", person_id="CANARY-P-1")
+    rename(life.booking.person_id, family_name="Canaryfamily", person_id="CANARY-P-1")
     first, second = page(clerk()), page(clerk())
     for kind, done, counts in (("seal", "Sealed", [1, 2, 2, 1, 1, 1]), ("unseal", "Unsealed", [1, 2, 2, 1, 1])):
         address = f"/expungements/new?booking={life.booking.pk}&kind={kind}"

@@ -10,7 +10,7 @@ from django.utils import timezone
 from mugsearch.audit.models import Entry
 from mugsearch.errors import NotAllowed, WrongState
 from mugsearch.gallery import checking, encoding, enrolling, live, reencoding
-from mugsearch.gallery.models import Booking, GalleryChange, Person, Photo, Template
+from mugsearch.gallery.models import Booking, GalleryChange, Photo, Template
 from mugsearch.probes import repeating
 from mugsearch.probes.models import Candidate, Repeat, SealedPlace, Search, SiblingPhoto
 from mugsearch.retention import orphans, queries, services, tasks
@@ -19,7 +19,7 @@ from mugsearch.vault import services as vault
 from reviews import leads, lineup, pictures
 from reviews.models import Finding, Lead
 from reviews.queries import examination_state, lead_sheet, list_of, sheet
-from tests.factories import AgencyFactory, BookingFactory, clerk, investigator
+from tests.factories import AgencyFactory, BookingFactory, clerk, investigator, rename
 from tests.gallery_rows import enrol
 from tests.retention.arrange import OPAQUE, a_life, another_booking, approved, expunged, requested, sealed, unsealed
 from tests.retention.test_leads_in_use import exported
@@ -117,7 +117,7 @@ def test_what_examiners_wrote_about_a_sealed_face_is_hidden_and_not_lost() -> No
 
 def test_a_note_on_a_sealed_lead_may_not_name_its_person() -> None:
     life = a_life()
-    Person.objects.filter(pk=life.booking.person_id).update(family_name="Canaryfamily")
+    rename(life.booking.person_id, family_name="Canaryfamily")
     sealed(life.booking)
     with pytest.raises(Exception, match="Leave out the name"):
         leads.require_nameless(life.lead, "It was Canaryfamily")

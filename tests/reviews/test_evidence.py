@@ -10,11 +10,10 @@ from django.utils import timezone
 from mugsearch.accounts.models import User
 from mugsearch.audit.models import Entry
 from mugsearch.errors import BadInput, NotAllowed, WrongState
-from mugsearch.gallery.models import Person
 from mugsearch.probes import policy
 from reviews import evidence, leads, outcomes
 from reviews.models import Evidence
-from tests.factories import investigator
+from tests.factories import investigator, rename
 from tests.reviews.leads import SOURCE, a_lead, investigator_of, recorded, supervisor, withdrawn
 from tests.reviews.test_database_rules import refused, sql
 
@@ -151,7 +150,7 @@ def test_what_is_written_about_a_lead_names_nobody_because_it_outlives_an_expung
     photo = lead.candidate.photo
     assert photo
     booking = photo.booking
-    Person.objects.filter(pk=booking.person_id).update(family_name="O'Hallor")
+    rename(booking.person_id, family_name="O'Hallor")
     text = says.format(
         family="o'hallor", number=booking.booking_number.replace("-", " "), person=booking.person.person_id
     )

@@ -14,7 +14,7 @@ from mugsearch.gallery.models import Photo
 from mugsearch.vault import services as vault
 from reviews import leads, lineup, notice, outcomes
 from reviews.models import Lead, Lineup
-from tests.factories import CandidateFactory, PhotoFactory, SearchFactory, examiner, investigator
+from tests.factories import CandidateFactory, PhotoFactory, SearchFactory, examiner, investigator, rename
 from tests.reviews.arrange import examine
 from tests.reviews.leads import described, investigator_of, recorded, supervisor, withdrawn
 from tests.reviews.test_database_rules import refused, sql
@@ -43,7 +43,8 @@ def exported(lead: Lead) -> Lineup:
 
 
 def people_of(made: Lineup) -> set[str]:
-    return set(Photo.objects.filter(pk__in=made.photos).values_list("booking__person__person_id", flat=True))
+    shown = Photo.objects.filter(pk__in=made.photos).select_related("booking__person")
+    return {photo.booking.person.person_id for photo in shown}
 
 
 def nearest(lead: Lead, count: int) -> list[str]:
@@ -290,7 +291,7 @@ def test_postgresql_refuses_a_line_up_without_evidence_of_a_withdrawn_lead_or_wi
 def test_somebody_born_on_no_recorded_day_is_compared_by_the_rest(lead: Lead):
     person = lead.candidate.person
     assert person
-    type(person).objects.filter(pk=person.pk).update(date_of_birth=None)
+    rename(person.pk, date_of_birth=None)
     lead = Lead.objects.get(pk=lead.pk)
     described("TALLER", height=80, born=1980)
     described("SAME", born=1901)

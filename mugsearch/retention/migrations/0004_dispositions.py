@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("booking_number", models.CharField(help_text="As it was reported.", max_length=64)),
-                ("normalised_number", models.TextField(editable=False)),
+                ("number_digest", models.CharField(max_length=64, editable=False)),
                 (
                     "disposition",
                     models.CharField(help_text="A code of the policy's section [retention].", max_length=40),
@@ -87,14 +87,14 @@ class Migration(migrations.Migration):
             model_name="disposition",
             index=models.Index(
                 condition=models.Q(("booking__isnull", True)),
-                fields=["agency", "normalised_number"],
+                fields=["agency", "number_digest"],
                 name="dispositions_unmatched",
             ),
         ),
         migrations.AddConstraint(
             model_name="disposition",
             constraint=models.UniqueConstraint(
-                fields=("agency", "normalised_number", "disposition", "disposed_on", "court", "order_number"),
+                fields=("agency", "number_digest", "disposition", "disposed_on", "court", "order_number"),
                 name="one_disposition_once",
             ),
         ),
