@@ -101,7 +101,7 @@ def test_half_a_character_is_refused_over_the_api_and_breaks_nothing(api: Any):
     mine = claim(user, search)
     body = {"position": 1, "worksheet": {"eyes": {"notes": "a\ud800"}}}
     sent = api(user).post(f"/api/v1/examinations/{mine.pk}/findings", json.dumps(body), content_type="application/json")
-    assert (sent.status_code, sent.json()["detail"]) == (422, "Notes on a component are text of up to 500 characters.")
+    assert (sent.status_code, sent.json()["detail"]) == (400, "The text holds NUL or half a character.")
 
 
 def test_a_worksheet_of_somebody_who_is_erased_holds_nobody_up():
