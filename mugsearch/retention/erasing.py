@@ -101,10 +101,9 @@ def erase_rows(order: ExpungementOrder, preview: queries.Preview, *, by: User | 
     if by:
         order.approved_by, order.approved_at = by, now
     _record(order, "erased_at", now)
-    counts = {name: count for name, count in order.counts.items() if name != "bookings"}
-    audit.record(
-        "booking.expunged", by=by, obj=order, bookings=[str(pk) for pk in ids], generation=order.generation, **counts
-    )
+    told = {name: count for name, count in order.counts.items() if name != "bookings"}
+    told |= {"bookings": [str(pk) for pk in ids], "generation": order.generation}
+    audit.record("booking.expunged", by=by, obj=order, **told)
 
 
 def destroy_key(order_id: UUID) -> None:
