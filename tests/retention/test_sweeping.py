@@ -183,6 +183,15 @@ def test_an_order_that_waits_for_a_second_clerk_is_left_to_people() -> None:
     assert Booking.objects.filter(pk=booking.pk).exists()
 
 
+def test_an_order_requested_since_the_plan_was_made_is_left_to_people_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    booking = dismissed()
+    announced = sweeping.plan()
+    requested(booking)
+    monkeypatch.setattr(sweeping, "plan", lambda: announced)
+    assert dict(sweeping.sweep().skipped) == {"An order about it waits for a second clerk.": 1}
+    assert Booking.objects.filter(pk=booking.pk).exists()
+
+
 def test_of_two_sweeps_at_once_one_works_and_the_other_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     dismissed(1)
     inside, go_on, real = threading.Event(), threading.Event(), sweeping._carry_out
