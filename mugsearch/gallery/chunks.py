@@ -83,6 +83,8 @@ def write(*, run: ImportRun, runner: UUID, encoder: Encoder, outcomes: Sequence[
         with suppress(Exception):
             _forget(set(photo_ids), set(new_ids.values()))
         raise
+    with suppress(Exception):  # the nightly sweep finds what is left
+        _forget(set(), set(new_ids.values()))
 
 
 def forget_unwritten(run: ImportRun) -> None:
@@ -184,7 +186,6 @@ def _photo(photo_id: UUID, booking: Booking, row: Row, prepared: Prepared) -> Ph
 def _store(result: _Result, encoder: Encoder) -> list[Template]:
     """Keys and files are durable before the rows are committed: a photograph that is listed can be shown."""
     templates = []
-    vault.create_keys(photo.booking_id for photo, _ in result.photos)
     for photo, prepared in result.photos:
         vault.store_file(photo.booking_id, photo.pk, prepared.png)
         if prepared.vector is not None:
@@ -211,6 +212,9 @@ class _Records:
         held = Photo.objects.filter(sha256__in={outcome.sha256 for outcome in outcomes if outcome.photo})
         held = held.exclude(state=Photo.State.REFUSED).select_related("booking__person")
         self._holders: dict[str, Booking] = {photo.sha256: photo.booking for photo in held}
+        # All with one wait for the disk. Of a row that is rejected the key is forgotten once the others are committed.
+        known = {*self._people, *self._bookings}
+        vault.create_keys(pk for digest, pk in new_ids.items() if digest not in known)
 
     def objection(self, outcome: Outcome) -> tuple[str] | tuple[str, Booking] | None:
         """Why the row can't be taken, and the agency's booking that holds its photo if that is why."""

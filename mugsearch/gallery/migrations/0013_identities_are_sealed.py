@@ -4,17 +4,21 @@ There is no way back: what was destroyed with its key can't be written down agai
 """
 
 import json
+from itertools import islice
 
 import django.utils.timezone
 from django.db import migrations, models
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from mugsearch.gallery import identity
 from mugsearch.vault import services as vault
 
+BATCH = 1000  # keys made with one sync
+
 
 def seal_all(apps, schema_editor):
-    for person in apps.get_model("gallery", "Person").objects.iterator():
+    people, bookings = apps.get_model("gallery", "Person"), apps.get_model("gallery", "Booking")
+    for person in _with_keys(people.objects.order_by("pk")):
         born = person.date_of_birth
         _seal(
             person,
@@ -27,15 +31,34 @@ def seal_all(apps, schema_editor):
         person.name_digest = identity.of_name(person.family_name, person.given_names, born)
         person.birth_year = born.year if born else None
         person.save(update_fields=["sealed", "id_digest", "name_digest", "birth_year"])
-    for booking in apps.get_model("gallery", "Booking").objects.select_related("person").iterator():
+    _require_apart(people, "id_digest", "people whose person ids")
+    for booking in _with_keys(bookings.objects.select_related("person").order_by("pk")):
         _seal(booking, booking_number=booking.booking_number)
         booking.number_digest = identity.of_booking(booking.booking_number)
         booking.under_age = identity.under_age(booking.person.date_of_birth, booking.booked_on)
         booking.save(update_fields=["sealed", "number_digest", "under_age"])
 
 
+def _with_keys(rows):
+    """The rows, each once its key is durable."""
+    found = rows.iterator(chunk_size=BATCH)
+    while batch := list(islice(found, BATCH)):
+        vault.create_keys(row.pk for row in batch)
+        yield from batch
+
+
+def _require_apart(model, digest, what):
+    """Two spellings of one number are one number now; which of two rows is right only people can say."""
+    twice = model.objects.values("agency", digest).annotate(rows=Count("pk")).filter(rows__gt=1)
+    for one in twice[:1]:
+        rows = model.objects.filter(agency=one["agency"], **{digest: one[digest]}).values_list("pk", flat=True)
+        raise RuntimeError(
+            f"There are {what} differ in their spelling only, such as the rows {', '.join(map(str, rows))}. "
+            "Nothing was changed. Give one of them another number, or join them, and migrate again."
+        )
+
+
 def _seal(row, **told):
-    vault.create_key(row.pk)
     row.sealed = vault.seal(row.pk, "identity", json.dumps(told).encode())
 
 
