@@ -159,7 +159,8 @@ def _reject(run: ImportRun, row: Row | BadRow, reason: str, held_by: Booking | N
     return ImportReject(
         run=run,
         line=row.line,
-        photo=legible(row.photo, 300),
+        # Its name may hold somebody's, of whom nothing else here speaks.
+        photo="" if reason == SOMEBODY_ELSES else legible(row.photo, 300),
         booking_number=row.booking_number,
         reason=reason[:300],
         held_by=held_by,
@@ -258,7 +259,9 @@ class _Records:
                 **_told(row, ("booking_number", *ABOUT_BOOKING)),
             )
             self._bookings[row.number_digest] = booking
-        elif changes.SEARCHED_BY.intersection(_fill_blanks(booking, row, ABOUT_BOOKING)):
+            return booking
+        booking.person = person  # whose day of birth may just have been filled in
+        if changes.SEARCHED_BY.intersection(_fill_blanks(booking, row, ABOUT_BOOKING)):
             self.bookings_filled.add(booking.pk)
         return booking
 

@@ -121,9 +121,10 @@ class Person(Sealed):
         is_new = self._state.adding
         super().save(*args, update_fields=update_fields, **kwargs)
         if not is_new and (update_fields is None or "date_of_birth" in update_fields):
-            for booking in self.bookings.only("booked_on"):
+            for booking in self.bookings.only("booked_on", "under_age"):
                 minor = identity.under_age(self.date_of_birth, booking.booked_on)
-                self.bookings.filter(pk=booking.pk).update(under_age=minor)
+                if minor != booking.under_age:
+                    self.bookings.filter(pk=booking.pk).update(under_age=minor, ruled_since=timezone.now())
 
     def find_by(self) -> None:
         self.id_digest = identity.of_person(self.person_id)
@@ -151,6 +152,9 @@ class Booking(Sealed):
     booked_on = models.DateField(null=True, blank=True)
     # Whether the person was a minor on that day; None where it isn't known. The day of birth is in no column.
     under_age = models.BooleanField(null=True, editable=False)
+    # Since when what the rules of retention go by is recorded as it is: nobody makes one act at once by writing.
+    ruled_since = models.DateTimeField(default=timezone.now, editable=False)
+    unsealed_at = models.DateTimeField(null=True, editable=False, help_text="By order: no rule seals it again.")
     height_in = models.PositiveSmallIntegerField("height (in)", null=True, blank=True, validators=between(HEIGHT_IN))
     weight_lb = models.PositiveSmallIntegerField("weight (lb)", null=True, blank=True, validators=between(WEIGHT_LB))
     charge = models.CharField(max_length=200, blank=True)
@@ -172,6 +176,12 @@ class Booking(Sealed):
 
     def __str__(self) -> str:
         return str(self.booking_number)
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        if update_fields is not None and {"charge", "booked_on"}.intersection(update_fields):
+            self.ruled_since = timezone.now()
+            update_fields = {*update_fields, "ruled_since"}
+        super().save(*args, update_fields=update_fields, **kwargs)
 
     def find_by(self) -> None:
         self.number_digest = identity.of_booking(self.booking_number)

@@ -55,6 +55,8 @@ class Disposition(models.Model):
     order_number = models.CharField(max_length=64, blank=True)
     recorded_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     recorded_at = models.DateTimeField(default=timezone.now, editable=False)
+    # Since when it is recorded of its booking. A rule's window begins no earlier: nobody makes one act at once.
+    counts_since = models.DateTimeField(default=timezone.now, editable=False)
     # By hand: a clerk said which booking is meant. Empty where the number did.
     matched_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     dismissed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")

@@ -148,7 +148,7 @@ def match(*, by: User, disposition: Disposition, booking: Booking) -> None:
         if here.booked_on and here.booked_on > disposition.disposed_on:
             raise WrongState("This booking was made after the day of the disposition.")
         waiting = Disposition.objects.visible_to(by).unmatched().filter(pk=disposition.pk)
-        if waiting.update(booking=here, matched_by=by) != 1:
+        if waiting.update(booking=here, matched_by=by, counts_since=timezone.now()) != 1:
             raise WrongState("This disposition does not wait for its booking any more.")
     disposition.refresh_from_db()
 
@@ -180,7 +180,7 @@ def match_waiting() -> int:
 
 def match_by_number(agency: Agency | None = None) -> int:
     """In the caller's transaction, under `locks.writing`. A booking made after the disposition is left to a clerk."""
-    return _found(agency).update(booking=_booking())
+    return _found(agency).update(booking=_booking(), counts_since=timezone.now())
 
 
 def forget(booking: Booking) -> None:

@@ -155,7 +155,8 @@ class HoldQuerySet(models.QuerySet["Hold"]):
         """Records staff set and lift them; supervisors see which there are."""
         if not user.has_role(Role.RECORDS, Role.SUPERVISOR):
             return self.none()
-        return self if user.agency_id is None else self.filter(booking__agency=user.agency_id)
+        here = self if user.agency_id is None else self.filter(booking__agency=user.agency_id)
+        return here if user.has_role(Role.RECORDS) else here.filter(booking__sealed_at__isnull=True)
 
     def in_force(self) -> "HoldQuerySet":
         open_end = Q(ends_at__isnull=True) | Q(ends_at__gt=timezone.now())

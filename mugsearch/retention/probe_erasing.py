@@ -12,8 +12,8 @@ import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, Q, QuerySet
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, QuerySet, When
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from mugsearch.audit import services as audit
@@ -26,6 +26,7 @@ from mugsearch.probes.services import lock
 from mugsearch.retention import erasing
 from mugsearch.retention.disposition_models import ProbeErasure
 from mugsearch.vault import services as vault
+from reviews.decision import FEWEST, MOST
 from reviews.models import Examination, Lead
 
 State = Probe.State
@@ -33,20 +34,25 @@ State = Probe.State
 
 def unsolved() -> "QuerySet[Probe]":
     """Of casework, without a lead (a withdrawn one is part of the record, too), without an examination or a search
-    under way. `since`: its last search, or when it was submitted."""
+    under way. `since`: its last search or examination, or when it was submitted."""
     searches = Search.objects.filter(probe=OuterRef("pk"))
     under_way = searches.filter(state__in=[Search.State.QUEUED, Search.State.RUNNING])
     claimed = Examination.objects.filter(search__probe=OuterRef("pk"), state=Examination.State.CLAIMED)
-    last = Coalesce(Max("searches__requested_at"), "submitted_at")
+    # One has concluded and another is awaited: what the first found must not come to nothing.
+    ended = Count("examinations", filter=Q(examinations__state=Examination.State.CONCLUDED))
+    needed = Case(When(adjudication__isnull=True, then=FEWEST), default=MOST)
+    half_examined = searches.annotate(ended=ended, needed=needed).filter(ended__gt=0, ended__lt=F("needed"))
+    last = Greatest("searches__requested_at", "searches__examinations__concluded_at")
     return (
         Probe.objects.exclude(state=State.ERASED)
         .filter(
             ~Exists(Lead.objects.filter(search__probe=OuterRef("pk"))),
             ~Exists(claimed),
             ~Exists(under_way),
+            ~Exists(half_examined),
             ~Exists(searches.filter(trial__isnull=False)),
         )
-        .annotate(since=Greatest("submitted_at", last))
+        .annotate(since=Greatest("submitted_at", Max(last)))
         .order_by("since", "pk")
     )
 

@@ -160,6 +160,13 @@ def waiting_about(booking: Booking, *, whole_person: bool) -> ExpungementOrder |
     return found
 
 
+def sealed_by_people(booking: Booking) -> bool:
+    """Whether an order of people, and not a rule, sealed it."""
+    theirs = Booking.objects.filter(person=booking.person_id).values("pk")
+    about = Q(booking=booking.pk) | Q(booking__in=theirs, whole_person=True)
+    return ExpungementOrder.objects.filter(about, kind=Kind.SEAL, rule="", state__in=["approved", "complete"]).exists()
+
+
 def look_up(user: User, booking_number: str) -> tuple[Booking | None, bool]:
     """(the booking of this number in any spelling, whether it was expunged before)."""
     found = Booking.objects.visible_to(user).numbered(booking_number).first()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Coalesce, TruncDate
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce, Greatest, TruncDate
 from django.utils import timezone
 
 from mugsearch.accounts.models import User
@@ -37,11 +37,12 @@ def acted_on(rule: Rule, *, until: datetime.date | None = None) -> "QuerySet[Any
     """Bookings the rule acts on, the first ones first: each with `since`, the day that counts; it acts on
     `since + rule.window`. `until`: only those on which it acts by then.
 
-    What a hold blocks is among them: see `sweeping.blocked`. What is sealed is not, where the rule seals.
+    What a hold blocks is among them: see `sweeping.blocked`. What is sealed, or was unsealed by order, is not,
+    where the rule seals.
     """
     bookings = _concerned(rule)
     if rule.action == "seal":
-        bookings = bookings.filter(sealed_at__isnull=True)
+        bookings = bookings.filter(sealed_at__isnull=True, unsealed_at__isnull=True)
     if until:
         bookings = bookings.filter(since__lte=until - rule.window)
     return bookings.exclude(_excepted(rule)).order_by("since", "pk")
@@ -132,14 +133,18 @@ def _days(rule: Rule | None) -> dict[UUID, datetime.date]:
 
 
 def _concerned(rule: Rule) -> "QuerySet[Any]":
-    """With `since`, and without a look at the exceptions."""
+    """With `since`, and without a look at the exceptions. No window begins before what it goes by was recorded: else
+    one clerk could make a rule act at once, by a day in the past or a correction."""
     bookings: Any = Booking.objects.all()
+    recorded = TruncDate("ruled_since")
     found: QuerySet[Any]
     if rule.code != JUVENILE:
         current = Disposition.objects.current().filter(disposition=rule.code)
-        found = bookings.filter(dispositions__in=current).annotate(since=F("dispositions__disposed_on"))
+        found = bookings.filter(dispositions__in=current).annotate(
+            since=Greatest("dispositions__disposed_on", TruncDate("dispositions__counts_since"), recorded)
+        )
         return found
-    found = bookings.filter(under_age=True).annotate(since=F("booked_on"))
+    found = bookings.filter(under_age=True).annotate(since=Greatest("booked_on", recorded))
     return found
 
 

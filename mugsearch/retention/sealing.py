@@ -48,7 +48,7 @@ def unseal(order: ExpungementOrder, preview: queries.Preview, *, by: User) -> No
     sealing = ExpungementOrder.objects.filter(kind=Kind.SEAL, state=State.APPROVED)
     if any(set(one.templates_left).intersection(preview.templates) for one in sealing):
         raise WrongState("The sealing of this is still being verified. Approve this order when that is complete.")
-    _rows(bookings).update(sealed_at=None)
+    _rows(bookings).update(sealed_at=None, unsealed_at=timezone.now())
     put_places_back(bookings)
     order.generation = changes.put(list(queries.templates_of(*bookings).only("pk", "encoder_id").order_by("pk")))
     _approved(order, preview, by=by, state=State.COMPLETE)

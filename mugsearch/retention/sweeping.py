@@ -21,9 +21,10 @@ from mugsearch.errors import MugsearchError, Unavailable, WrongState
 from mugsearch.gallery import locks
 from mugsearch.gallery.models import Booking
 from mugsearch.probes import policy
+from mugsearch.probes.models import Probe
 from mugsearch.probes.policy import Policy
 from mugsearch.probes.retention_rules import JUVENILE, Rule
-from mugsearch.retention import erasing, holds, probe_erasing, queries, rules, sealing, services
+from mugsearch.retention import erasing, probe_erasing, queries, rules, sealing, services
 from mugsearch.retention.models import ExpungementOrder, Hold
 
 Report = Callable[[int, int], None]  # how many of how many are done
@@ -66,7 +67,9 @@ class Plan:
 
     @property
     def too_many(self) -> bool:
-        """More of an agency's gallery than the policy lets go at once. A single booking never is."""
+        """More of an agency's gallery, or of all probes, than the policy lets go at once. A single one never is."""
+        if len(self.probes) > max(1, Probe.objects.count() * self.policy.retention.max_share / 100):
+            return True
         share = self.policy.retention.max_share
         of = Counter(due.agency for due in self.todo)
         return any(count > max(1, self.gallery[agency] * share / 100) for agency, count in of.items())
@@ -84,8 +87,10 @@ class Swept:
 
 def blocked(booking: Booking) -> str | None:
     """Why no rule may touch this booking now, in a sentence; None when one may."""
-    if hold := Hold.objects.in_force().filter(booking=booking.pk).select_related("set_by", "booking").first():
-        return holds.said_of(hold)
+    if Hold.objects.in_force().filter(booking=booking.pk).exists():
+        return "A legal hold keeps it."  # whose, its page says: a sweep's words go into logs
+    if booking.sealed_at and queries.sealed_by_people(booking):
+        return "It is sealed by order."
     if queries.waiting_about(booking, whole_person=False):
         return "An order about it waits for a second clerk."
     return None
@@ -148,8 +153,9 @@ def _require_confirmed(todo: Plan, confirm: int | None) -> None:
             raise WrongState(f"{todo.count:,} bookings are due now, more than the {confirm:,} named. Look again.")
     elif todo.too_many:
         raise WrongState(
-            f"{todo.count:,} bookings would go at once, more than {todo.policy.retention.max_share} % of an agency's "
-            f"gallery. Nothing was done. Look at them; if that is right, sweep with --confirm {todo.count}."
+            f"{todo.count:,} bookings and {len(todo.probes):,} probes would go at once, more than "
+            f"{todo.policy.retention.max_share} % of an agency's gallery or of the probes. Nothing was done. Look at "
+            f"them; if that is right, sweep with --confirm {todo.count}."
         )
 
 

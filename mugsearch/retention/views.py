@@ -112,7 +112,7 @@ def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
         "order": found,
         "said": words.SAID[Kind(found.kind)],
         "steps": words.timeline(found),
-        "went": words.lines(found.kind, found.counts) if found.approved_at else [],
+        "went": words.lines(found.kind, found.counts) if found.state in (State.APPROVED, State.COMPLETE) else [],
         "may_approve": found.state == State.REQUESTED and found.requested_by_id != user.pk,
         "under_way": under_way,
         "troubles": list(found.troubles.values()),

@@ -11,8 +11,10 @@ from tests.factories import BookingFactory, administrator, clerk
 
 
 def disposed(code: str, on: datetime.date, booking: Booking | None = None, **new: Any) -> Booking:
-    """A booking with this disposition, as a clerk of its agency recorded it."""
+    """A booking with this disposition, as a clerk of its agency recorded it on that day."""
     made: Booking = booking or BookingFactory(**new)
+    day = datetime.datetime.combine(on, datetime.time(12), datetime.UTC)
+    recorded_long_ago(made, day)
     Disposition.objects.create(
         agency=made.agency,
         booking=made,
@@ -20,8 +22,16 @@ def disposed(code: str, on: datetime.date, booking: Booking | None = None, **new
         disposition=code,
         disposed_on=on,
         recorded_by=clerk(agency=made.agency),
+        recorded_at=day,
+        counts_since=day,
     )
     return made
+
+
+def recorded_long_ago(booking: Booking, day: datetime.datetime | None = None) -> Booking:
+    """So that the windows of rules begin with the days that are recorded."""
+    Booking.objects.filter(pk=booking.pk).update(ruled_since=day or datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC))
+    return booking
 
 
 def in_force(old: bytes, new: bytes, *, of: bytes) -> bytes:

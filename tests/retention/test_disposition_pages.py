@@ -18,7 +18,7 @@ from mugsearch.retention import sweeping, tasks
 from mugsearch.retention.models import Disposition, ExpungementOrder
 from tests.factories import AgencyFactory, BookingFactory, administrator, auditor, clerk, examiner, investigator
 from tests.gallery_rows import enrol
-from tests.retention.arrange_rules import disposed, in_force
+from tests.retention.arrange_rules import disposed, in_force, recorded_long_ago
 from tests.retention.test_resuming import run_queue
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -188,6 +188,9 @@ def test_a_court_s_feed_over_rest(api: Api) -> None:
     assert matched.json()["booking"] == str(booking.pk)
     dismissed = client.post(f"/api/v1/dispositions/{waiting['id']}/dismiss", {"reason": "Of another"})
     assert dismissed.json()["dismissed_reason"] == "Of another"
+    noon = datetime.datetime.combine(DAY, datetime.time(12), datetime.UTC)
+    Disposition.objects.update(counts_since=noon)
+    recorded_long_ago(booking)
     overview = client.get("/api/v1/retention").json()
     assert overview["rules"][0] == {
         "code": "dismissed",

@@ -120,6 +120,18 @@ def test_a_probe_that_somebody_examines_or_that_is_being_searched_stays() -> Non
         assert sweeping.plan().probes == []
 
 
+def test_a_probe_that_one_of_two_has_examined_waits_for_the_other() -> None:
+    probe = unsolved()
+    search = probe.searches.get()
+    with time_machine.travel(NEXT_DAY, tick=False):
+        mine = reviews.claim_next(by=examiner())
+        assert mine.search == search
+        reviews.exclude_remaining(by=mine.examiner, examination=mine)
+        reviews.conclude(by=mine.examiner, examination=mine)
+    with time_machine.travel(NEXT_DAY + datetime.timedelta(days=9999), tick=False):
+        assert not probe_erasing.unsolved().exists()
+
+
 def test_who_begins_to_examine_it_meanwhile_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     probe = unsolved()
     with time_machine.travel(NEXT_DAY):

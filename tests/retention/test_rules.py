@@ -11,7 +11,7 @@ from mugsearch.probes import policy, policy_changes
 from mugsearch.probes.retention_rules import JUVENILE, Rule
 from mugsearch.retention import dispositions, rules
 from tests.factories import AgencyFactory, BookingFactory, PersonFactory, clerk
-from tests.retention.arrange_rules import disposed, in_force
+from tests.retention.arrange_rules import disposed, in_force, recorded_long_ago
 
 pytestmark = pytest.mark.django_db
 
@@ -108,7 +108,7 @@ def test_an_exception_by_another_booking_counts_only_the_same_persons_current_di
 def test_who_is_under_18_on_the_day_of_the_booking_is_a_juvenile(born: str | None, booked: str, juvenile: bool) -> None:
     day = datetime.date.fromisoformat(booked)
     person = PersonFactory(date_of_birth=born and datetime.date.fromisoformat(born))
-    booking = BookingFactory(person=person, booked_on=day)
+    booking = recorded_long_ago(BookingFactory(person=person, booked_on=day))
     rule = policy.current().retention.rules[JUVENILE]
     assert (rule.action, rule.after_days) == ("seal", 30)
     assert acted_on(rule, day + datetime.timedelta(days=30)) == set()

@@ -9,19 +9,21 @@ import pytest
 import time_machine
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from mugsearch.audit.models import Entry
 from mugsearch.errors import WrongState
 from mugsearch.gallery import live, suppression
 from mugsearch.gallery.models import Booking, Person, Template
+from mugsearch.gallery.services import edit_booking, edit_person
 from mugsearch.probes import policy
 from mugsearch.retention import dispositions, erasing, holds, services, sweeping, tasks, words
 from mugsearch.retention.models import Disposition, ExpungementOrder
 from mugsearch.vault import services as vault
 from tests.factories import AgencyFactory, BookingFactory, PersonFactory, clerk
 from tests.gallery_rows import enrol
-from tests.retention.arrange import a_life, requested
-from tests.retention.arrange_rules import disposed, in_force, put_in_force
+from tests.retention.arrange import a_life, requested, sealed, unsealed
+from tests.retention.arrange_rules import disposed, in_force, put_in_force, recorded_long_ago
 from tests.retention.test_resuming import Killed, kill_at, run_queue
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -103,7 +105,7 @@ def test_a_sweep_stops_when_too_much_would_go_at_once_unless_the_number_is_named
     for person in range(3):
         dismissed(person)
     assert "needs --confirm 3" in run("--dry-run")
-    with pytest.raises(CommandError, match="3 bookings would go at once, more than 5 %"):
+    with pytest.raises(CommandError, match="3 bookings and 0 probes would go at once, more than 5 %"):
         run()
     entry = Entry.objects.latest("number")
     assert (entry.act, entry.outcome, entry.details["bookings"]) == ("retention.sweep-started", "refused", 3)
@@ -272,7 +274,7 @@ def test_a_booking_that_can_t_be_erased_does_not_stop_the_others(monkeypatch: py
 
 def test_a_juvenile_is_sealed_once_by_rule_and_found_by_no_search_any_more() -> None:
     person = PersonFactory(date_of_birth=datetime.date(2010, 1, 1))
-    booking = enrol(1, booking=BookingFactory(person=person, booked_on=DAY)).booking
+    booking = recorded_long_ago(enrol(1, booking=BookingFactory(person=person, booked_on=DAY)).booking)
     assert sweeping.plan().by_rule == {"juvenile": 1}
     assert sweeping.sweep().done == 1
     booking.refresh_from_db()
@@ -288,7 +290,7 @@ def test_a_hold_and_an_order_that_waits_keep_a_booking_from_the_rules() -> None:
     booking = dismissed()
     hold = holds.set_hold(by=clerk(), booking=booking, reference="L-1", reason="A suit.")
     (left,) = sweeping.plan().waiting
-    assert "put a legal hold (L-1)" in (left.why_not or "")
+    assert left.why_not == "A legal hold keeps it."
     assert sweeping.sweep().done == 0
     holds.lift(by=clerk(), hold=hold)
     waits = services.request(
@@ -297,6 +299,39 @@ def test_a_hold_and_an_order_that_waits_keep_a_booking_from_the_rules() -> None:
     assert sweeping.plan().waiting[0].why_not == "An order about it waits for a second clerk."
     services.withdraw(by=clerk(), order=waits)
     assert sweeping.sweep().done == 1
+
+
+def test_what_two_clerks_unsealed_no_rule_seals_again_and_what_they_sealed_no_rule_expunges(queued: list) -> None:
+    person = PersonFactory(date_of_birth=datetime.date(2010, 1, 1))
+    booking = recorded_long_ago(enrol(1, booking=BookingFactory(person=person, booked_on=DAY)).booking)
+    assert sweeping.sweep().done == 1
+    run_queue(queued)
+    unsealed(booking)
+    assert sweeping.sweep().done == 0
+    other = dismissed(2)
+    sealed(other)
+    assert [due.why_not for due in sweeping.plan().waiting] == ["It is sealed by order."]
+    assert sweeping.sweep().done == 0
+
+
+def test_nobody_makes_a_rule_act_at_once_by_what_they_write() -> None:
+    """The objection window begins when it is on record, whatever day somebody writes."""
+    by, ago = clerk(), datetime.date(2020, 1, 1)
+    typed, matched, minor, charged = (enrol(number).booking for number in range(4))
+    said = {"disposition": "dismissed", "disposed_on": ago, "court": "", "order_number": ""}
+    dispositions.record(by=by, reported=dispositions.Reported(booking_number=typed.booking_number, **said))
+    waiting = dispositions.record(by=by, reported=dispositions.Reported(booking_number="NOBODY-1", **said))
+    dispositions.match(by=by, disposition=waiting, booking=matched)
+    Booking.objects.filter(pk=minor.pk).update(booked_on=ago)
+    recorded_long_ago(minor)
+    told = {"family_name": "A", "given_names": "B", "sex": ""}
+    edit_person(by=by, person=minor.person, date_of_birth=datetime.date(2010, 1, 1), **told)
+    disposed("dismissed", DAY, charged)
+    edit_booking(by=by, booking=charged, booked_on=None, height_in=None, weight_lb=None, charge="Theft", disposition="")
+    plan = sweeping.plan()
+    assert (plan.todo, plan.waiting) == ([], [])
+    in_time = timezone.localdate() + datetime.timedelta(days=61)
+    assert {due.booking for due in sweeping.plan(in_time).todo} == {typed.pk, matched.pk, minor.pk, charged.pk}
 
 
 def test_a_juvenile_whose_charges_were_dismissed_is_expunged_rather_than_sealed() -> None:

@@ -29,6 +29,7 @@ class Migration(migrations.Migration):
                 ("court", models.CharField(blank=True, max_length=120)),
                 ("order_number", models.CharField(blank=True, max_length=64)),
                 ("recorded_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("counts_since", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ("dismissed_at", models.DateTimeField(null=True)),
                 ("dismissed_reason", models.CharField(blank=True, max_length=500)),
             ],
