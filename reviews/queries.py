@@ -314,7 +314,8 @@ def examination_state(search: Search) -> ExaminationState:
 
 
 def examination_states(searches: Iterable[Search]) -> dict[UUID, ExaminationState]:
-    """For a list of searches, in four queries. A finished search with nobody on its list is over: no lead."""
+    """For a list of searches, in five queries. A finished search with nobody on its list is over: no lead. Whoever is
+    sealed may come back, so a search with nobody else on its list only waits."""
     searches = list(searches)
     ids = [search.pk for search in searches]
     alive: dict[UUID, int] = dict(
@@ -333,11 +334,14 @@ def examination_states(searches: Iterable[Search]) -> dict[UUID, ExaminationStat
     }
     thirds = set(Adjudication.objects.filter(search__in=ids).values_list("search", flat=True))
     leads = set(Lead.objects.filter(search__in=ids).values_list("search", flat=True))
+    sealed = set(
+        probes.SealedPlace.objects.filter(candidate__search__in=ids).values_list("candidate__search", flat=True)
+    )
     states = {}
     for search in searches:
         concluded, last = (ends[search.pk]["concluded"], ends[search.pk]["last"]) if search.pk in ends else (0, None)
         left, needed = alive.get(search.pk, 0), MOST if search.pk in thirds else FEWEST
-        over = search.state == Search.State.DONE and (concluded >= needed or left == 0)
+        over = search.state == Search.State.DONE and (concluded >= needed or (left == 0 and search.pk not in sealed))
         states[search.pk] = ExaminationState(
             examiners_needed=needed,
             concluded=concluded,

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from mugsearch.accounts.models import Role, User
+from mugsearch.accounts.models import Agency, Role, User
 from mugsearch.accounts.services import require
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, NotAllowed, WrongState
@@ -133,6 +133,9 @@ def edit_booking(
 def _correct(row: PersonQuerySet | BookingQuerySet, values: dict[str, Any]) -> list[str]:
     """Write what differs; the names of those fields."""
     locks.writing()
+    # As an import does: whoever corrects a person also writes to bookings, and two would wait for each other.
+    if found := row.only("agency").first():
+        Agency.objects.select_for_update(no_key=True).get(pk=found.agency_id)
     record = row.select_for_update(no_key=True).first()  # no_key: a search that lists the person may go on
     if record is None:
         raise WrongState("This record does not exist any more.")

@@ -114,13 +114,8 @@ class Probe(models.Model):
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
     idempotency_key = models.CharField(max_length=64, null=True)
-    trial_photo = models.ForeignKey(
-        TrialPhoto,
-        on_delete=models.PROTECT,
-        null=True,
-        related_name="+",
-        help_text="Of which it is a copy; empty: casework.",
-    )
+    # Of which it is a copy; empty: casework.
+    trial_photo = models.ForeignKey(TrialPhoto, on_delete=models.PROTECT, null=True, related_name="+")
     state = models.CharField(max_length=8, choices=State, default=State.RECEIVED)
     # [{"face": engine.encoders.Face.to_dict(), "quality": {"score", "reasons", "measures"}}], largest first.
     faces = models.JSONField(default=list)

@@ -18,12 +18,22 @@ from mugsearch.retention.models import ExpungementOrder
 from mugsearch.vault import services as vault
 from reviews import leads, lineup, pictures
 from reviews.models import Finding, Lead
-from reviews.queries import examination_state, lead_sheet, list_of, sheet
-from tests.factories import AgencyFactory, BookingFactory, clerk, investigator, rename
+from reviews.queries import awaiting_examination, examination_state, lead_sheet, list_of, sheet
+from tests.factories import (
+    AgencyFactory,
+    BookingFactory,
+    CandidateFactory,
+    SearchFactory,
+    clerk,
+    examiner,
+    investigator,
+    rename,
+)
 from tests.gallery_rows import enrol
 from tests.retention.arrange import OPAQUE, a_life, another_booking, approved, expunged, requested, sealed, unsealed
 from tests.retention.test_leads_in_use import exported
 from tests.retention.test_races import a_queued_search, photos_found
+from tests.reviews.arrange import examine
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -160,9 +170,11 @@ def test_a_search_of_which_everybody_is_sealed_waits_for_nobody_and_waits_again_
     search = a_queued_search(7)
     assert photos_found(search) == {photo.pk}
     seals(photo)
-    assert examination_state(search).over
+    assert not examination_state(search).over  # but offered to nobody, for nobody is left to compare
+    assert not awaiting_examination(by=examiner()).filter(pk=search.pk).exists()
     unsealed(photo.booking)
     assert not examination_state(search).over
+    assert awaiting_examination(by=examiner()).filter(pk=search.pk).exists()
 
 
 def test_the_nightly_check_agrees_that_a_sealed_photo_is_not_in_the_index_and_the_sweep_that_its_file_stays() -> None:
@@ -335,3 +347,17 @@ def test_an_order_is_shown_complete_only_when_the_index_was_proved() -> None:
     order = approved(requested(enrol(1).booking, kind=Kind.SEAL))
     with pytest.raises(DatabaseError, match="complete_only"), transaction.atomic():
         ExpungementOrder.objects.filter(pk=order.pk).update(state=State.COMPLETE, completed_at=timezone.now())
+
+
+def test_a_search_of_which_everybody_is_sealed_only_waits_and_shows_no_conclusion_of_the_one_who_examined_it() -> None:
+    life = a_life()
+    search = SearchFactory(encoder=encoding.active())
+    photo = life.photos[0]
+    CandidateFactory(search=search, rank=1, photo=photo, person=life.booking.person)
+    mine = examine(examiner(), search, same=(1,))
+    sealed(life.booking)
+    assert not examination_state(search).over
+    assert list_of(search) == []
+    unsealed(life.booking)
+    assert not examination_state(search).over
+    assert mine.findings.get().conclusion == "3"

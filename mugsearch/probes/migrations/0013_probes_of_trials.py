@@ -84,7 +84,6 @@ class Migration(migrations.Migration):
             "probe",
             "trial_photo",
             models.ForeignKey(
-                help_text="Of which it is a copy; empty: casework.",
                 null=True,
                 on_delete=django.db.models.deletion.PROTECT,
                 related_name="+",
