@@ -140,10 +140,10 @@ def test_somebody_expunged_while_the_second_examines_does_not_become_a_lead():
     assert queries.examination_state(search).result == "no_lead"
 
 
-def test_the_states_of_many_searches_come_in_four_queries(django_assert_num_queries: Any):
+def test_the_states_of_many_searches_come_in_five_queries(django_assert_num_queries: Any):
     searches = [finished_search() for _ in range(4)]
     examine(examiner(), searches[0])
 
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         states = queries.examination_states(searches)
     assert [states[search.pk].concluded for search in searches] == [1, 0, 0, 0]
