@@ -353,3 +353,18 @@ def test_a_change_of_the_encoder_in_the_middle_leaves_no_vector_of_the_old_one(
     run = import_folder(rows, folder_of(tmp_path, photos))
     assert run.enrolled == 4
     assert set(Template.objects.values_list("encoder__name", flat=True)) == {"fake/newer"}
+
+
+def test_a_minor_whose_birth_and_booking_are_filled_in_by_one_row_is_known_to_be_one(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, {"a.png": synthetic_photo(1)})
+    import_folder([row("a.png")], folder)
+    assert Booking.objects.get().under_age is None
+    import_folder([row("a.png", date_of_birth="2010-01-01", booked_on="2025-06-01")], folder)
+    assert Booking.objects.get().under_age is True
+
+
+def test_a_row_of_somebody_else_s_booking_keeps_no_name_of_a_file(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, {"a.png": synthetic_photo(1), "Doe_Jo.png": synthetic_photo(2)})
+    run = import_folder([row("a.png"), row("Doe_Jo.png", "P-2", "B-1")], folder)
+    reject = run.rejects.get()
+    assert (reject.reason, reject.photo, reject.booking_number) == (chunks.SOMEBODY_ELSES, "", "B-1")

@@ -220,3 +220,11 @@ def test_the_pages_of_an_erased_probe_say_so(page: Callable[[User], Client]) -> 
             assert "/image" not in text
         assert browser.get(f"/cases/{probe.case_id}").status_code == 200
         assert page(investigator()).get(f"/probes/{uuid4()}").status_code == 404
+
+
+def test_more_probes_than_the_policy_lets_go_at_once_stop_the_sweep() -> None:
+    probes = [unsolved() for _ in range(2)]
+    with time_machine.travel(NEXT_DAY):
+        with pytest.raises(WrongState, match="2 probes would go at once"):
+            sweeping.sweep()
+        assert all(vault.has_key(probe.pk) for probe in probes)
