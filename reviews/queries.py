@@ -44,6 +44,7 @@ from reviews.order import in_order
 from reviews.worksheet import Row, Worksheet, rows, rows_on
 from reviews.worksheet import left as components_left
 
+NEEDED = Case(When(adjudication__isnull=True, then=FEWEST), default=MOST)  # examiners, of a search
 CAME_BACK = datetime.timedelta(days=7)  # for so long the queue's page tells what was taken from somebody
 
 # --- the queue -------------------------------------------------------------------------------------
@@ -67,11 +68,10 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
     on_case = probes.Case.members.through.objects.filter(case_id=OuterRef("probe__case_id"), user_id=by.pk)
     alive = Candidate.objects.filter(search=OuterRef("pk"), forgotten_at__isnull=True)
     held = Count("examinations", filter=~Q(examinations__state=Examination.State.RELEASED))
-    needed = Case(When(adjudication__isnull=True, then=FEWEST), default=MOST)
     # Of a trial for several pairs one search after the other: all at once would be counted, and would go, together.
     before = Q(finished_at__lt=OuterRef("finished_at")) | Q(finished_at=OuterRef("finished_at"), pk__lt=OuterRef("pk"))
     same_trial = Search.objects.filter(before, trial=OuterRef("trial"))
-    same_trial = same_trial.annotate(places_held=held, places=needed).filter(places_held__lt=F("places"))
+    same_trial = same_trial.annotate(places_held=held, places=NEEDED).filter(places_held__lt=F("places"))
     offered: SearchQuerySet = (
         Search.objects.finished()
         .filter(probe__case__agency=by.agency_id, finished_at__lte=timezone.now(), trial__closed_at__isnull=True)
@@ -81,7 +81,7 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
         .filter(~Exists(on_case), ~Exists(of_image), ~Exists(same_trial), Exists(alive), answer_not_known_to(by))
         .annotate(
             places_held=held,
-            places=needed,
+            places=NEEDED,
             given_back=Exists(mine),
             urgent=Q(probe__case__priority=probes.Case.Priority.URGENT),
             waits_since=Greatest("finished_at", "adjudication__opened_at"),  # PostgreSQL passes over a NULL

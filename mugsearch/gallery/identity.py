@@ -114,9 +114,13 @@ def of_names_in(text: str, born: datetime.date) -> list[str]:
 
 def words(name: str) -> list[str]:
     """Without capitals, accents and signs inside of a word: O'Brien is obrien. Hyphens part words."""
-    plain = unicodedata.normalize("NFKD", name).casefold()
-    plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
-    return re.findall(r"\w+", re.sub(r"['’.]", "", plain))
+    return re.findall(r"\w+", re.sub(r"['’.]", "", folded(name)))
+
+
+def folded(text: str) -> str:
+    """Without capitals and accents."""
+    plain = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(sign for sign in plain if not unicodedata.combining(sign))
 
 
 def _written(identity: dict[str, Any]) -> bytes:

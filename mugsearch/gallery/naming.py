@@ -1,8 +1,8 @@
 """Whether a text says whose booking it is about. What is kept for good may not: it outlives the booking."""
 
 import re
-import unicodedata
 
+from mugsearch.gallery.identity import folded
 from mugsearch.gallery.models import Booking
 
 
@@ -22,18 +22,13 @@ def number_in(booking: Booking, text: str) -> bool:
 
 def _words(text: str) -> set[str]:
     """Words of two letters and more, without capitals and accents; O'Brien is obrien."""
-    joined = re.sub(r"(?<=\w)['’‐-](?=[^\W\d])", "", _folded(text))
-    found = re.findall(r"[^\W\d_]+", f"{joined} {_folded(text)}")
+    joined = re.sub(r"(?<=\w)['’‐-](?=[^\W\d])", "", folded(text))
+    found = re.findall(r"[^\W\d_]+", f"{joined} {folded(text)}")
     return {word for word in found if len(word) > 1}
 
 
 def _mentions(text: str, number: str) -> bool:
     """Whatever stands between its parts there."""
-    parts = re.findall(r"[^\W_]+", _folded(number))
+    parts = re.findall(r"[^\W_]+", folded(number))
     spelled = r"[\W_]+".join(map(re.escape, parts))
-    return bool(parts) and bool(re.search(rf"(?<![\w-]){spelled}(?![\w-])", _folded(text)))
-
-
-def _folded(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(character for character in plain if not unicodedata.combining(character))
+    return bool(parts) and bool(re.search(rf"(?<![\w-]){spelled}(?![\w-])", folded(text)))

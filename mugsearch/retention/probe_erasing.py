@@ -12,7 +12,7 @@ import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, QuerySet, When
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
@@ -26,8 +26,8 @@ from mugsearch.probes.services import lock
 from mugsearch.retention import erasing
 from mugsearch.retention.disposition_models import ProbeErasure
 from mugsearch.vault import services as vault
-from reviews.decision import FEWEST, MOST
 from reviews.models import Examination, Lead
+from reviews.queries import NEEDED
 
 State = Probe.State
 
@@ -40,8 +40,7 @@ def unsolved() -> "QuerySet[Probe]":
     claimed = Examination.objects.filter(search__probe=OuterRef("pk"), state=Examination.State.CLAIMED)
     # One has concluded and another is awaited: what the first found must not come to nothing.
     ended = Count("examinations", filter=Q(examinations__state=Examination.State.CONCLUDED))
-    needed = Case(When(adjudication__isnull=True, then=FEWEST), default=MOST)
-    half_examined = searches.annotate(ended=ended, needed=needed).filter(ended__gt=0, ended__lt=F("needed"))
+    half_examined = searches.annotate(ended=ended, needed=NEEDED).filter(ended__gt=0, ended__lt=F("needed"))
     last = Greatest("searches__requested_at", "searches__examinations__concluded_at")
     return (
         Probe.objects.exclude(state=State.ERASED)

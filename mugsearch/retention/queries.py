@@ -146,25 +146,30 @@ def rejects_of(booking: Booking) -> QuerySet[ImportReject]:
     """Rows of rejected imports that name the booking, however its number was typed there, or whose photo it holds."""
     rejects = ImportReject.objects.filter(run__agency=booking.agency_id).select_related("run")
     numbers = rejects.exclude(booking_number="").order_by("booking_number").values_list("booking_number", flat=True)
-    same = [number for number in numbers.distinct() if normalised(number) == normalised(booking.booking_number)]
+    own = normalised(booking.booking_number)
+    same = [number for number in numbers.distinct() if normalised(number) == own]
     return rejects.filter(Q(booking_number__in=same) | Q(held_by=booking))
 
 
 def waiting_about(booking: Booking, *, whole_person: bool) -> ExpungementOrder | None:
     """An order that waits for approval and is about a booking that another one would be about, too."""
-    theirs = Booking.objects.filter(person=booking.person_id).values("pk")
-    same = Q(booking=booking.pk) | Q(booking__in=theirs, whole_person=True)
+    about = _about(booking)
     if whole_person:
-        same = Q(booking__in=theirs)
-    found: ExpungementOrder | None = ExpungementOrder.objects.filter(same, state="requested").first()
+        about |= Q(booking__in=Booking.objects.filter(person=booking.person_id).values("pk"))
+    found: ExpungementOrder | None = ExpungementOrder.objects.filter(about, state="requested").first()
     return found
 
 
 def sealed_by_people(booking: Booking) -> bool:
     """Whether an order of people, and not a rule, sealed it."""
+    done = ExpungementOrder.objects.filter(_about(booking), kind=Kind.SEAL, state__in=["approved", "complete"])
+    return done.filter(rule="").exists()
+
+
+def _about(booking: Booking) -> Q:
+    """Orders about this booking, or about its whole person."""
     theirs = Booking.objects.filter(person=booking.person_id).values("pk")
-    about = Q(booking=booking.pk) | Q(booking__in=theirs, whole_person=True)
-    return ExpungementOrder.objects.filter(about, kind=Kind.SEAL, rule="", state__in=["approved", "complete"]).exists()
+    return Q(booking=booking.pk) | Q(booking__in=theirs, whole_person=True)
 
 
 def look_up(user: User, booking_number: str) -> tuple[Booking | None, bool]:

@@ -37,6 +37,8 @@ BEGIN
     IF TG_TABLE_NAME = 'probes_search' THEN searched := NEW.id; ELSE searched := NEW.search_id; END IF;
     SELECT COALESCE(array_agg(listed.rank) FILTER (WHERE photo.subject_id = wanted.subject_id), '{}')
             = CASE WHEN trial.mate_rank IS NULL THEN '{}' ELSE ARRAY[trial.mate_rank] END
+            AND count(photo.subject_id) = count(DISTINCT photo.subject_id)
+            AND NOT bool_or(COALESCE(photo.id = wanted.id, false))
         INTO right_answer
         FROM probes_search search
         JOIN trials_trial trial ON trial.id = search.trial_id

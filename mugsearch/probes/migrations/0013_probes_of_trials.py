@@ -1,33 +1,10 @@
-"""The probe of a trial is a copy of its photograph, under the photograph's own data key; the trial's list holds each
-person once, never the photograph itself, and stays as long as the trial is open."""
+"""The probe of a trial is a copy of its photograph, under the photograph's own data key, and a
+trial's list stays as long as the trial is open."""
 
 import django.db.models.deletion
 from django.db import migrations, models
 
-ANSWERS = """
-CREATE OR REPLACE FUNCTION probes_trial_holds_its_answer() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE searched uuid; right_answer boolean;
-BEGIN
-    IF TG_TABLE_NAME = 'probes_search' THEN searched := NEW.id; ELSE searched := NEW.search_id; END IF;
-    SELECT COALESCE(array_agg(listed.rank) FILTER (WHERE photo.subject_id = wanted.subject_id), '{}')
-            = CASE WHEN trial.mate_rank IS NULL THEN '{}' ELSE ARRAY[trial.mate_rank] END
-            AND count(photo.subject_id) = count(DISTINCT photo.subject_id)
-            AND NOT bool_or(COALESCE(photo.id = wanted.id, false))
-        INTO right_answer
-        FROM probes_search search
-        JOIN trials_trial trial ON trial.id = search.trial_id
-        JOIN trials_trialphoto wanted ON wanted.id = trial.photo_id
-        LEFT JOIN probes_candidate listed ON listed.search_id = search.id
-        LEFT JOIN trials_trialphoto photo ON photo.id = listed.trial_photo_id
-        WHERE search.id = searched
-        GROUP BY trial.mate_rank;
-    IF NOT right_answer THEN
-        RAISE EXCEPTION 'the list of a trial holds the person where the trial says, and nowhere else'
-            USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NULL;
-END $$;
-
+RULES = """
 CREATE FUNCTION probes_trial_searches_with_its_photo() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (SELECT trial_photo_id FROM probes_probe WHERE id = NEW.probe_id)
@@ -65,8 +42,7 @@ END $$;
 CREATE TRIGGER probes_nobody_on_trials BEFORE INSERT OR UPDATE ON probes_case_members
     FOR EACH ROW EXECUTE FUNCTION probes_nobody_on_trials();
 """
-# What the function answered before is in 0012; a stricter one harms no older row.
-UNANSWERED = """
+BACK = """
 DROP TRIGGER probes_nobody_on_trials ON probes_case_members;
 DROP FUNCTION probes_nobody_on_trials();
 DROP TRIGGER probes_probe_trial_photo_stays ON probes_probe;
@@ -90,5 +66,5 @@ class Migration(migrations.Migration):
                 to="trials.trialphoto",
             ),
         ),
-        migrations.RunSQL(ANSWERS, UNANSWERED),
+        migrations.RunSQL(RULES, BACK),
     ]
