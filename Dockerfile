@@ -10,8 +10,8 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
     OMP_WAIT_POLICY=PASSIVE \
     MUGSEARCH_VAR=/var/lib/mugsearch
 
-RUN groupadd --system --gid 10001 mugsearch \
-    && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin mugsearch \
+RUN groupadd --gid 10001 mugsearch \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin mugsearch \
     && install --directory --owner mugsearch --group mugsearch --mode 0700 /var/lib/mugsearch
 
 WORKDIR /srv/mugsearch

@@ -88,7 +88,7 @@ def expunged(booking_id: UUID, number: int, investigator: Any, first: Any, secon
     from mugsearch.management.commands.demo_setup import PURPOSE
     from mugsearch.probes import services as probes
     from mugsearch.probes.models import Probe
-    from mugsearch.retention import queries, services
+    from mugsearch.retention import queries, services, tasks
     from mugsearch.retention.models import ExpungementOrder
     from mugsearch.vault import services as vault
 
@@ -109,6 +109,9 @@ def expunged(booking_id: UUID, number: int, investigator: Any, first: Any, secon
         except WrongState:  # the search was quicker and put the booking on its list: the clerk looks again
             seen = queries.preview(booking).digest
     gone = time.perf_counter()
+    while not ExpungementOrder.objects.filter(pk=order.pk, forgotten_at__isnull=False).exists():
+        time.sleep(0.005)
+    tasks.finish()  # as the import worker would
     until(order, {ExpungementOrder.State.COMPLETE})
     complete = time.perf_counter()
     not_returned(before, photos, "before")

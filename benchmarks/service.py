@@ -67,7 +67,7 @@ def measure(folder: Path, rows: int, searches: int, seconds: float) -> dict[str,
         )
         figures["index"] = asdict(index)
 
-        print(f"every page, {pages.TIMES} times, one after another")
+        print(f"every page, {pages.TIMES} times, one after another; not: {', '.join(pages.not_measured(every))}")
         figures["pages"] = shown(every, pages.seconds_of(every, staff, address), queries)
 
         with (folder / "manifest.csv").open() as sheet:

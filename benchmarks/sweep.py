@@ -2,23 +2,21 @@
 
     ./run bench sweep [--due 1000] [--gallery 20000] [--photos 2]
 
-Vectors are random and photographs are 40 kB of noise, sealed and written as an import would; the search worker's part,
-which proves that the index forgot, is not in it (see expunge_delay). Times the plan (what a dry run shows), the sweep,
-and what one booking took.
+Vectors are random and photographs are 40 kB of noise, sealed and written as an import would. Times the plan (what a dry
+run shows), the sweep and what one booking took of it, and what the workers do afterwards: proving the index for each
+order, and then leavings, VACUUM and the last look for all together.
 """
 
 import argparse
 import datetime
 import itertools
-import os
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import rows
 from gallery import percentile, set_up
-
-BYTES, BATCH = 40_000, 2000
 
 
 def main() -> None:
@@ -30,7 +28,8 @@ def main() -> None:
     set_up()
     from celery.app.task import Task
 
-    from mugsearch.retention import sweeping
+    from mugsearch.retention import sweeping, tasks
+    from mugsearch.retention.models import ExpungementOrder
 
     Task.apply_async = lambda *_, **__: None  # no broker
     begin = time.perf_counter()
@@ -46,63 +45,43 @@ def main() -> None:
     print(f"sweep               {took:.1f} s, {swept.done:,} done, {swept.skipped.total()} left")
     p50, p95 = (percentile(each, share) * 1000 for share in (0.5, 0.95))
     print(f"one booking         p50 {p50:.0f} ms  p95 {p95:.0f} ms  longest {max(each) * 1000:.0f} ms")
+    begin = time.perf_counter()
+    for order in ExpungementOrder.objects.filter(forgotten_at=None):
+        tasks.prove_forgotten(str(order.pk))
+    print(f"index               {time.perf_counter() - begin:.1f} s")
+    begin = time.perf_counter()
+    tasks.finish()
+    complete = ExpungementOrder.objects.filter(state="complete").count()
+    print(f"the rest, together  {time.perf_counter() - begin:.1f} s, {complete:,} complete")
 
 
 def fill(gallery: int, due: int, photos: int) -> None:
-    """Every booking of a person of its own; those that are due have files, a key and vectors as well."""
+    """Those that are due have files and vectors; the others have neither, for nothing looks at them."""
     from django.utils import timezone
 
-    from mugsearch.accounts.models import Agency, Role
+    from mugsearch.accounts.models import Role
     from mugsearch.accounts.services import add_user, console
-    from mugsearch.gallery import identity
-    from mugsearch.gallery.models import Booking, Encoder, Person, Photo, Template
     from mugsearch.retention.models import Disposition
-    from mugsearch.vault import services as vault
 
-    agency, _ = Agency.objects.get_or_create(code="bench", defaults={"name": "Benchmark"})
+    bookings = rows.bookings(due, photos, files=True) + rows.bookings(gallery - due, 0, first=due, files=False)
     clerk = add_user(
-        by=console(), username="bench", full_name="Bench", agency=agency, roles=[Role.RECORDS],
+        by=console(), username="bench", full_name="Bench", agency=bookings[0].agency, roles=[Role.RECORDS],
         password="a long enough passphrase",  # noqa: S106  a throw-away database
     )  # fmt: skip
-    encoder = Encoder.objects.create(
-        spec="bench", name="bench", digest="b" * 64, dimension=128, licence="None", state="active"
-    )
-    people = [Person(agency=agency, person_id=f"P-{number}") for number in range(gallery)]
-    bookings = [
-        Booking(agency=agency, person=person, booking_number=f"B-{at}", number_digest=identity.of_booking(f"B-{at}"))
-        for at, person in enumerate(people)
-    ]
-    Person.objects.bulk_create(people, batch_size=BATCH)
-    Booking.objects.bulk_create(bookings, batch_size=BATCH)
-    face = {"box": [0, 0, 9, 9], "landmarks": [], "score": 1.0}
-    made = [
-        Photo(booking=one, sha256=os.urandom(32).hex(), format="PNG", width=9, height=9, state="enrolled", face=face)
-        for one in bookings[:due]
-        for _ in range(photos)
-    ]
-    Photo.objects.bulk_create(made, batch_size=BATCH)
-    for booking in bookings[:due]:
-        vault.create_key(booking.pk)
-    for photo in made:
-        vault.store_file(photo.booking_id, photo.pk, os.urandom(BYTES))
-    vectors = (vault.seal(one.booking_id, f"{one.pk}", os.urandom(512)) for one in made)
-    Template.objects.bulk_create(
-        (Template(photo=one, encoder=encoder, sealed_vector=it) for one, it in zip(made, vectors, strict=True)),
-        batch_size=BATCH,
-    )
-    today = timezone.localdate()
-    Disposition.objects.bulk_create(
-        Disposition(
-            agency=agency,
-            booking=booking,
-            booking_number=booking.booking_number,
-            number_digest=booking.number_digest,
-            disposition="dismissed" if at < due else "convicted",
-            disposed_on=today - datetime.timedelta(days=400),
-            recorded_by=clerk,
-        )
-        for at, booking in enumerate(bookings)
-    )
+    day = timezone.localdate() - datetime.timedelta(days=400)
+    long_ago = timezone.now() - datetime.timedelta(days=399)  # the window begins no earlier than it is recorded
+    Booking = type(bookings[0])  # noqa: N806  a model
+    Booking.objects.update(ruled_since=long_ago)
+    Disposition.create_all(
+        [
+            Disposition(
+                agency=booking.agency, booking=booking, booking_number=booking.booking_number,
+                disposition="dismissed" if at < due else "convicted", disposed_on=day, recorded_by=clerk,
+                counts_since=long_ago,
+            )
+            for at, booking in enumerate(bookings)
+        ]
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

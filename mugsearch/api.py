@@ -6,6 +6,7 @@ from csp.constants import UNSAFE_INLINE
 from csp.decorators import csp_update
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
@@ -17,7 +18,12 @@ def answer(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, MugsearchError):
         headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
         return Response({"code": error.code, "detail": error.message}, status=error.status, headers=headers)
-    return exception_handler(error, context)
+    response = exception_handler(error, context)
+    # What the framework refuses is told in the same two words. Wrong fields are told by their names.
+    detail = response.data.get("detail") if response is not None and isinstance(response.data, dict) else None
+    if response is not None and isinstance(detail, ErrorDetail):
+        response.data = {"code": detail.code, "detail": detail}
+    return response
 
 
 # Swagger UI styles itself inline and brings its icons as data; nothing else may.

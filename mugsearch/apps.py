@@ -13,4 +13,4 @@ class MugsearchConfig(AppConfig):
     def ready(self) -> None:
         Path(settings.FILE_UPLOAD_TEMP_DIR).mkdir(mode=0o700, parents=True, exist_ok=True)
         # Makes this the application that tasks are sent with; without it Celery would send them nowhere.
-        from mugsearch import celery  # noqa: F401
+        from mugsearch import celery, safe_settings  # noqa: F401

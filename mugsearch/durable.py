@@ -1,10 +1,13 @@
 """Files that are whole and on disk, or not there at all; and bytes that are gone when we say so. For every room."""
 
+import ctypes
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from mugsearch import failpoints
 from mugsearch.errors import Unavailable
 
 _BLOCK = 2**20  # bytes; a file may be larger than the memory
@@ -63,6 +66,7 @@ def shred(path: Path) -> None:
         overwrite(path)
     except FileNotFoundError:
         return
+    failpoints.reached("file.overwritten")
     path.unlink()
 
 
@@ -71,5 +75,20 @@ def fsync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file_system(folder: Path) -> None:
+    """Everything that was written to the file system of `folder` is on the disk when it returns: of many files, far
+    sooner than one after the other. Raises OSError when the disk says that something couldn't be written."""
+    if sys.platform != "linux":
+        os.sync()
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
     finally:
         os.close(descriptor)

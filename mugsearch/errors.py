@@ -15,9 +15,11 @@ class MugsearchError(Exception):
     status = 500
     retry_after: int | None = None
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.message = message
+        if retry_after is not None:
+            self.retry_after = retry_after
 
 
 class NotAllowed(MugsearchError):
@@ -45,6 +47,13 @@ class BadImage(BadInput):
     """The bytes are not one photograph we can take."""
 
     code = "bad_image"
+
+
+class TooMany(MugsearchError):
+    """More than one may do in so short a time."""
+
+    code = "too_many"
+    status = 429
 
 
 class Unavailable(MugsearchError):

@@ -77,7 +77,7 @@ class ShallowJSONParser(JSONParser):
     def parse(self, *args: Any, **kwargs: Any) -> Any:
         try:
             sent = super().parse(*args, **kwargs)
-            storable = not any(map(UNSTORABLE.search, _texts_of(sent)))
+            storable = not any(map(UNSTORABLE.search, texts_of(sent)))
         except RecursionError as error:
             raise ParseError("The JSON is nested too deeply.") from error
         if not storable:
@@ -85,16 +85,16 @@ class ShallowJSONParser(JSONParser):
         return sent
 
 
-def _texts_of(sent: Any) -> Iterator[str]:
+def texts_of(sent: Any) -> Iterator[str]:
     if isinstance(sent, str):
         yield sent
     elif isinstance(sent, dict):
         for name, value in sent.items():
             yield name
-            yield from _texts_of(value)
+            yield from texts_of(value)
     elif isinstance(sent, list):
         for value in sent:
-            yield from _texts_of(value)
+            yield from texts_of(value)
 
 
 def in_utf_8(application: Callable[..., Any]) -> Callable[..., Any]:

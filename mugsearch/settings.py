@@ -4,8 +4,9 @@ A missing secret stops the start with one clear line. What agencies decide (offe
 size …) is not here but in `mugsearch/policy.toml`.
 """
 
+import getpass
 import os
-from datetime import timedelta
+import resource
 from pathlib import Path
 
 import environ
@@ -34,8 +35,23 @@ SECRET_KEY = secret("SECRET_KEY")
 MUGSEARCH_MASTER_KEY = secret("MUGSEARCH_MASTER_KEY")
 # The one before, while `manage rotate_master_key` replaces it.
 MUGSEARCH_MASTER_KEY_OLD = env.str("MUGSEARCH_MASTER_KEY_OLD", default="").strip()
-# 32 bytes as 64 hex digits: the Ed25519 key that signs disclosure bundles.
+# 32 bytes as 64 hex digits: the Ed25519 key that signs disclosure bundles and certificates.
 MUGSEARCH_SIGNING_KEY = secret("MUGSEARCH_SIGNING_KEY")
+
+
+def kept_days(name: str, default: int, least: int = 1, most: int = 3650) -> int:
+    """What the operator promises: certificates of expungement give a day by which it is gone."""
+    text: str = env.str(name, default=str(default)).strip()
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise ImproperlyConfigured(f"{name} has to be a number of days from {least} to {most}.")
+    return int(text)
+
+
+MUGSEARCH_BACKUPS_KEPT_DAYS = kept_days("MUGSEARCH_BACKUPS_KEPT_DAYS", 35)
+MUGSEARCH_WAL_KEPT_DAYS = kept_days("MUGSEARCH_WAL_KEPT_DAYS", 7)
+MUGSEARCH_LOGS_KEPT_DAYS = kept_days("MUGSEARCH_LOGS_KEPT_DAYS", 35)
+# Entries of the audit that are younger stay in the database; PostgreSQL itself refuses to let go what is under a year.
+MUGSEARCH_AUDIT_KEPT_DAYS = kept_days("MUGSEARCH_AUDIT_KEPT_DAYS", 365, least=365, most=36500)
 
 DEBUG = False
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
@@ -56,6 +72,13 @@ DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres:///mugsearc
 DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# The service's role owns nothing (see mugsearch/rights.py). Who owns it all is told to migrations, backups and the
+# worker that has removed rows leave the tables: see mugsearch/ownership.py. Always the same database.
+MUGSEARCH_SERVICE_ROLE = DATABASES["default"].get("USER") or getpass.getuser()
+_owner = env.str("MUGSEARCH_OWNER_DATABASE_URL", default="").strip()
+MUGSEARCH_OWNER_DATABASE = env.db_url_config(_owner) if _owner else {}
+# Nothing is kept between two requests that an expungement would have to look for.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- rooms -----------------------------------------------------------------------------------
@@ -70,11 +93,15 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "knox",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "django_filters",
     "django_htmx",
     "csp",
     "mugsearch",
     "mugsearch.audit",
+    "mugsearch.limiting",
     "mugsearch.accounts",
     "mugsearch.vault",
     "mugsearch.gallery",
@@ -82,25 +109,34 @@ INSTALLED_APPS = [
     "mugsearch.probes",
     "reviews",
     "mugsearch.retention",
+    "mugsearch.hunting",
     "mugsearch.auditing",
     "mugsearch.disclosure",
+    "mugsearch.backups",
 ]
 MIDDLEWARE = [
+    "mugsearch.pages.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "mugsearch.pages.NoStoreMiddleware",
+    "mugsearch.pages.ClosedMiddleware",
+    "mugsearch.audit.middleware.OriginMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "mugsearch.accounts.middleware.SittingMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "mugsearch.accounts.passwords.PasswordAgeMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "mugsearch.pages.RefusalMiddleware",
-    "mugsearch.pages.NoStoreMiddleware",
-    "mugsearch.audit.middleware.OriginMiddleware",
+    "mugsearch.accounts.middleware.ConfirmMiddleware",
     "mugsearch.requests.SizeMiddleware",
+    "mugsearch.limits.LimitMiddleware",
 ]
 ROOT_URLCONF = "mugsearch.urls"
 WSGI_APPLICATION = "mugsearch.wsgi.application"
@@ -132,13 +168,82 @@ AUTH_PASSWORD_VALIDATORS = [
         "OPTIONS": {"min_length": 12},
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},  # 123456789012 is on no list
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
-SESSION_COOKIE_AGE = 12 * 3600
-SESSION_COOKIE_SAMESITE = "Lax"
+# Signing in is our own (accounts.signing, ADR 15). Of allauth it uses the second factors, and no address.
+ACCOUNT_USER_MODEL_EMAIL_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+MFA_ADAPTER = "mugsearch.vault.factors.Adapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "mugsearch"
+MFA_TOTP_TOLERANCE = 1  # a clock may be half a minute off; no code works twice (User.code_step)
+MFA_RECOVERY_CODE_DIGITS = 10
+# Shown before each sign-in, and acknowledged (CJIS 6.0 AC-8; its four statements are in the default).
+MUGSEARCH_BANNER = env.str(
+    "MUGSEARCH_BANNER",
+    default="You are about to use a restricted system of a law enforcement agency. What is done here may be monitored, "
+    "recorded and audited. Unauthorized use is prohibited and may be punished under criminal and civil law. "
+    "By going on you consent to monitoring and recording.",
+)
+
+
+def limit(name: str, default: int, most: int, least: int = 1) -> int:
+    """Of signing in: the default is the strictest of CJIS 6.0 and ASVS 5, and no setting switches it off."""
+    text: str = env.str(name, default=str(default)).strip()
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise ImproperlyConfigured(f"{name} has to be a number from {least} to {most}.")
+    return int(text)
+
+
+# CJIS 6.0 AC-7: 5 in 15 minutes, and then until an administrator unlocks. ASVS 5 6.3.1 leaves the number to us.
+MUGSEARCH_SIGN_IN_TRIES = limit("MUGSEARCH_SIGN_IN_TRIES", 5, 5)
+MUGSEARCH_SIGN_IN_MINUTES = limit("MUGSEARCH_SIGN_IN_MINUTES", 15, 24 * 60, least=15)
+# CJIS 6.0 AC-11: 30 minutes. AC-12 and ASVS 5 7.3.2: a whole session ends, too; 12 hours is NIST 800-63B's for AAL3.
+MUGSEARCH_IDLE_MINUTES = limit("MUGSEARCH_IDLE_MINUTES", 30, 30)
+MUGSEARCH_SESSION_HOURS = limit("MUGSEARCH_SESSION_HOURS", 12, 24)
+# ASVS 5 7.5.3: once more before what is highly sensitive (accounts.fresh).
+MUGSEARCH_CONFIRMED_MINUTES = limit("MUGSEARCH_CONFIRMED_MINUTES", 15, 60)
+# `./run demo` alone sets this: the code page shows the code. Only over plain http, and only to this machine.
+MUGSEARCH_DEMO = env.bool("MUGSEARCH_DEMO", default=False)
+if MUGSEARCH_DEMO and not (INSECURE_HTTP and set(ALLOWED_HOSTS) <= {"localhost", "127.0.0.1", "[::1]"}):
+    raise ImproperlyConfigured(
+        "MUGSEARCH_DEMO shows everybody's code. It is for ./run demo: plain http and this machine only."
+    )
+SESSION_COOKIE_AGE = MUGSEARCH_SESSION_HOURS * 3600
+# Never by default: see accounts.passwords.
+MUGSEARCH_PASSWORD_MAX_DAYS = env.int("MUGSEARCH_PASSWORD_MAX_DAYS", default=0)
+# CJIS 6.0 AC-2(3).
+MUGSEARCH_IDLE_DAYS = kept_days("MUGSEARCH_IDLE_DAYS", 90)
+SESSION_COOKIE_SAMESITE = "Strict"
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
-CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not INSECURE_HTTP
+# Browsers take a cookie of this name only over https, from this very host and for all of it.
+_HOST_ONLY = "" if INSECURE_HTTP else "__Host-"
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_HOST_ONLY}sessionid", f"{_HOST_ONLY}csrftoken"
+BANNER_COOKIE_NAME = f"{_HOST_ONLY}banner"
+
+
+# --- limits: how often in a window, for one person (or typed user name) and for one address -------------
+def allowed(kind: str, person: int, address: int) -> tuple[int, int]:
+    names = (f"MUGSEARCH_LIMIT_{kind}_USER", f"MUGSEARCH_LIMIT_{kind}_ADDRESS")
+    told = tuple(env.int(name, default=most) for name, most in zip(names, (person, address), strict=True))
+    if min(told) < 1:
+        raise ImproperlyConfigured(f"{names[0]} and {names[1]} have to be 1 or more.")
+    return told
+
+
+MUGSEARCH_LIMIT_WINDOW = 60 * env.int("MUGSEARCH_LIMIT_MINUTES", default=15)  # seconds
+# An agency may be behind one address, so that takes ten times as much.
+MUGSEARCH_LIMITS = {
+    "sign_in": allowed("SIGN_IN", 10, 100),
+    "upload": allowed("UPLOAD", 60, 600),
+    "search": allowed("SEARCH", 60, 600),
+    "export": allowed("EXPORT", 30, 300),
+}
 
 # --- transport -------------------------------------------------------------------------------
 SECURE_SSL_REDIRECT = not INSECURE_HTTP
@@ -147,6 +252,10 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not INSECURE_HTTP
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 # One proxy in front, which sets X-Forwarded-Proto and appends the client to X-Forwarded-For.
 BEHIND_PROXY = env.bool("MUGSEARCH_BEHIND_PROXY", default=False)
+USE_X_FORWARDED_HOST = USE_X_FORWARDED_PORT = False  # whatever is in front passes the host on as it came
+# Every address begins at the root of the host: gunicorn takes a header SCRIPT_NAME from any client behind a proxy on
+# this machine, and then the paths that limits go by would begin with whatever it says.
+FORCE_SCRIPT_NAME = ""
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"
@@ -154,6 +263,10 @@ X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
+        "object-src": [NONE],
+        "frame-src": [NONE],
+        "manifest-src": [NONE],
+        "worker-src": [NONE],
         "script-src": [SELF],
         "style-src": [SELF],
         "img-src": [SELF, "blob:"],
@@ -162,6 +275,7 @@ CONTENT_SECURITY_POLICY = {
         "form-action": [SELF],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
+        "upgrade-insecure-requests": not INSECURE_HTTP,
     },
 }
 STORAGES = {
@@ -183,7 +297,7 @@ USE_TZ = True
 # --- API -------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "mugsearch.accounts.tokens.Authentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -192,11 +306,16 @@ REST_FRAMEWORK = {
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "mugsearch.api.answer",
+    "DEFAULT_THROTTLE_CLASSES": ["mugsearch.limits.Throttle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["mugsearch.requests.ShallowJSONParser", "rest_framework.parsers.MultiPartParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "mugsearch.requests.AnyAccept",
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS is in no row of the access matrix; the schema says what there is
 }
-REST_KNOX = {"TOKEN_TTL": timedelta(hours=12), "AUTO_REFRESH": False}
+MIGRATION_MODULES = {"knox": None}  # its migrations would make its own table beside ours
+KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105  # names a model
+REST_KNOX = {"TOKEN_MODEL": KNOX_TOKEN_MODEL, "AUTO_REFRESH": False}
+MUGSEARCH_TOKEN_MOST_DAYS = kept_days("MUGSEARCH_TOKEN_MOST_DAYS", 30)
 SPECTACULAR_SETTINGS = {
     "TITLE": "mugsearch",
     "VERSION": VERSION,
@@ -206,6 +325,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "mugsearch.schema.declare_refusals",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "ProbeState": "mugsearch.probes.models.Probe.State",
         "SearchState": "mugsearch.probes.models.Search.State",
@@ -246,7 +369,9 @@ CELERY_TASK_ROUTES = {
     "mugsearch.gallery.tasks.rebuild_index": {"queue": "search"},
     "mugsearch.gallery.tasks.*": {"queue": "import"},
     "mugsearch.retention.tasks.prove_forgotten": {"queue": "search"},
+    "mugsearch.retention.tasks.finish": {"queue": "maintenance"},
     "mugsearch.retention.tasks.*": {"queue": "import"},
+    "mugsearch.auditing.tasks.*": {"queue": "import"},
     "reviews.tasks.*": {"queue": "import"},
 }
 CELERY_TIMEZONE = "UTC"
@@ -268,9 +393,23 @@ CELERY_BEAT_SCHEDULE = {
         ("index behind or damaged", "mugsearch.gallery.tasks.rebuild_index", 15.0),
         ("index against PostgreSQL", "mugsearch.gallery.tasks.check_index", crontab(hour=3, minute=17)),
         ("what the rules of retention say", "mugsearch.retention.tasks.sweep", crontab(hour=2, minute=17)),
+        ("accounts that nobody uses", "mugsearch.accounts.tasks.disable_idle", crontab(hour=1, minute=47)),
+        ("heads of the audit", "mugsearch.auditing.tasks.send_heads", 300.0),
+        ("what auditors are to look at", "mugsearch.auditing.tasks.draw", crontab(hour=4, minute=7)),
+        ("counts of limits that are over", "mugsearch.limiting.tasks.forget", 3600.0),
         ("files that no row speaks of", "mugsearch.retention.tasks.sweep_orphans", crontab(hour=3, minute=47)),
     )
 }
+
+# --- heads of the audit, which leave the database every hour (docs/audit.md) ------------------
+# A folder on another volume; below VAR, where it is when nothing is set, it protects against little.
+MUGSEARCH_HEADS_DIR = env.str("MUGSEARCH_HEADS_DIR", default="").strip()
+MUGSEARCH_HEADS_EMAIL = env.list("MUGSEARCH_HEADS_EMAIL", default=[])
+# HOST:PORT (UDP), tcp://HOST:PORT, or the path of a socket.
+MUGSEARCH_HEADS_SYSLOG = env.str("MUGSEARCH_HEADS_SYSLOG", default="").strip()
+vars().update(env.email_url("EMAIL_URL", default="smtp://localhost:25"))
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.str("MUGSEARCH_EMAIL_FROM", default="mugsearch@localhost")
 
 # --- the engine ------------------------------------------------------------------------------
 MUGSEARCH_ENCODER = env.str("MUGSEARCH_ENCODER", default="opencv")
@@ -300,3 +439,5 @@ LOGGING = {
     "loggers": {"celery.worker": {"level": "WARNING"}, "kombu": {"level": "ERROR"}},
 }
 os.umask(0o077)
+# A crash must not write to a disk what was in memory. Here, so that it holds however a process is started.
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

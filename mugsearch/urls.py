@@ -4,6 +4,10 @@ from django.urls import include, path
 
 from mugsearch import pages
 
+handler400 = "mugsearch.pages.bad_request"
+handler404 = "mugsearch.pages.not_found"
+handler500 = "mugsearch.pages.server_error"
+
 urlpatterns = [
     path("", pages.home, name="home"),
     path("healthz", pages.healthz, name="healthz"),

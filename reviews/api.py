@@ -183,6 +183,7 @@ class NewFindingSerializer(serializers.Serializer[Any]):
 
 class StoredSerializer(serializers.ModelSerializer[Finding]):
     conclusion = serializers.CharField()
+    notes = serializers.CharField()
     worksheet = WorksheetSerializer()
 
     class Meta:

@@ -19,7 +19,7 @@ from mugsearch.audit import services as audit
 from mugsearch.gallery import readiness
 from mugsearch.probes import calibration, editing, policy
 from mugsearch.probes import services as probes
-from mugsearch.probes.forms import PriorityForm, ShareForm
+from mugsearch.probes.forms import HandOverForm, PriorityForm, ShareForm
 from mugsearch.probes.models import Case, Search
 from mugsearch.probes.views import about_repeats
 from reviews import leads, outcomes, queries
@@ -62,7 +62,7 @@ def cases(request: HttpRequest) -> HttpResponse:
 @needs(Role.INVESTIGATOR)
 @require_GET
 def case(request: HttpRequest, case_id: UUID) -> HttpResponse:
-    found = get_object_or_404(Case.objects.visible_to(signed_in(request)).prefetch_related("members"), pk=case_id)
+    found = get_object_or_404(Case.objects.visible_to(signed_in(request)), pk=case_id)
     audit.record("case.viewed", by=signed_in(request), obj=found, case=found.pk)
     uploads = found.probes.select_related("submitted_by").prefetch_related(
         "searches__lead__outcomes", "searches__edit__probe"
@@ -76,12 +76,16 @@ def case(request: HttpRequest, case_id: UUID) -> HttpResponse:
         of_probe: list[Search | None] = list(probe.searches.all()) or [None]
         rows += [{"probe": probe, "labels": labels, "search": it, **_in_a_row(it, states)} for it in of_probe]
     other = Case.Priority.NORMAL if found.priority == Case.Priority.URGENT else Case.Priority.URGENT
+    memberships = found.memberships.select_related("user__agency", "added_by")
     context = {
         "case": found,
         "page": page,
         "rows": rows,
-        "share": ShareForm(),
-        "members": found.members.all(),
+        "share": ShareForm(auto_id="share_%s"),
+        "hand_over": HandOverForm(auto_id="hand_over_%s"),
+        "memberships": [one for one in memberships if one.until is None],
+        "left": [one for one in memberships if one.until],
+        "my_agency": found.agency_id == signed_in(request).agency_id,
         "other_priority": other,
         "priority": PriorityForm(initial={"priority": other}),
         "priority_changes": found.priority_changes.select_related("by"),

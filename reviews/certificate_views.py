@@ -9,12 +9,13 @@ from django.views.decorators.http import require_http_methods
 
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role, User
+from mugsearch.accounts.scopes import Sensitive
 from mugsearch.errors import BadInput
 from reviews import certificates
 from reviews.forms import CertificateForm
 
 
-@needs(Role.ADMINISTRATOR)
+@needs(Role.ADMINISTRATOR, sensitive=Sensitive.ACCOUNTS)
 @require_http_methods(["GET", "POST"])
 def record_certificate(request: HttpRequest, user_id: UUID) -> HttpResponse:
     person = get_object_or_404(User.objects.people(), pk=user_id)

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Role
+from mugsearch.accounts.scopes import Sensitive
 from mugsearch.audit import services as audit
 from mugsearch.audit.reading import Recorded
 from mugsearch.probes import policy
@@ -27,6 +28,7 @@ from reviews.lead_api import INVESTIGATOR, JPEG, LeadSerializer, NoticeMixin
 from reviews.models import Evidence, Lead, LeadOutcome, Lineup
 
 SUPERVISOR = [role_permission(Role.SUPERVISOR)]
+LINEUPS = [role_permission(Role.INVESTIGATOR, sensitive=Sensitive.EXPORT)]
 
 
 class EvidenceSerializer(serializers.ModelSerializer[Evidence]):
@@ -135,7 +137,7 @@ class LeadOutcomes(APIView):
 
 
 class LeadLineups(APIView):
-    permission_classes = INVESTIGATOR
+    permission_classes = LINEUPS
 
     @extend_schema(operation_id="leads_lineups_list", responses=LineupSerializer(many=True))
     def get(self, request: Request, pk: UUID) -> Response:
@@ -152,7 +154,7 @@ class LeadLineups(APIView):
 
 
 class OneLineup(APIView):
-    permission_classes = INVESTIGATOR
+    permission_classes = LINEUPS
 
     @extend_schema(responses=LineupSerializer)
     def get(self, request: Request, pk: UUID, lineup: UUID) -> Response:
@@ -164,7 +166,7 @@ class OneLineup(APIView):
 
 
 class LineupPhoto(APIView):
-    permission_classes = INVESTIGATOR
+    permission_classes = LINEUPS
 
     @extend_schema(responses=JPEG)
     def get(self, request: Request, pk: UUID, lineup: UUID, place: int) -> HttpResponse:

@@ -104,13 +104,11 @@ def withdraw(*, by: User, lead: Lead, reason: str) -> None:
 
 
 def withdrawable_by(supervisor: User) -> LeadQuerySet:
-    """Leads a supervisor may look at as the work of examiners: of the agency, of no case they are on and no search
-    they examined. Withdrawn ones too, so that they are seen to be."""
+    """Leads a supervisor may look at as the work of examiners: of the agency, of no case they are or were on and no
+    search they examined. Withdrawn ones too, so that they are seen to be."""
     if not supervisor.has_role(Role.SUPERVISOR):
         return Lead.objects.none()
-    on_case = probes.Case.members.through.objects.filter(
-        case_id=OuterRef("search__probe__case_id"), user_id=supervisor.pk
-    )
+    on_case = probes.Membership.objects.filter(case=OuterRef("search__probe__case"), user=supervisor)
     examined = Examination.objects.filter(search=OuterRef("search"), examiner=supervisor)
     found: LeadQuerySet = Lead.objects.filter(
         ~Exists(on_case), ~Exists(examined), search__probe__case__agency=supervisor.agency_id

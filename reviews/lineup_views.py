@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
+from mugsearch.accounts.scopes import Sensitive
 from mugsearch.audit import services as audit
 from mugsearch.vault.responses import image
 from reviews import lineup as lineups
@@ -17,14 +18,14 @@ from reviews.access import visible, visible_lineup
 from reviews.leads import case_of
 
 
-@needs(Role.INVESTIGATOR)
+@needs(Role.INVESTIGATOR, sensitive=Sensitive.EXPORT)
 @require_POST
 def export(request: HttpRequest, lead_id: UUID) -> HttpResponse:
     made = lineups.export(by=signed_in(request), lead=visible(request, lead_id))
     return redirect("lineup", made.lead_id, made.pk)
 
 
-@needs(Role.INVESTIGATOR)
+@needs(Role.INVESTIGATOR, sensitive=Sensitive.EXPORT)
 @require_GET
 def lineup(request: HttpRequest, lead_id: UUID, lineup_id: UUID) -> HttpResponse:
     found = visible_lineup(request, lead_id, lineup_id)

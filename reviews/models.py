@@ -12,7 +12,11 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from mugsearch.accounts.models import Role, User
+from mugsearch.gallery.identity import Sealed, told
 from mugsearch.probes.models import Candidate, Search
+from mugsearch.vault.services import KeyDestroyed
+from reviews import worksheet
+from reviews.worksheet import Worksheet
 
 
 def new_secret() -> bytes:
@@ -27,16 +31,16 @@ class ExaminationQuerySet(models.QuerySet["Examination"]):
         return self.filter(examiner=user)
 
     def open_to(self, supervisor: User) -> "ExaminationQuerySet":
-        """Those a supervisor may free: others', of the agency, of no case the supervisor is on.
+        """Those a supervisor may free: others', of the agency, of no case the supervisor is or was on.
 
-        Whoever is on a case must not learn who examines it, nor choose them by freeing until the right one claims.
+        Whoever works on a case must not learn who examines it, nor choose them by freeing until the right one claims.
         """
         if not supervisor.has_role(Role.SUPERVISOR):
             return self.none()
         agency = self.filter(state=Examination.State.CLAIMED, search__probe__case__agency=supervisor.agency_id)
         # Nor of a search they examine or examined: who holds the other place is not for them to know or to free.
         examined = Search.objects.filter(examinations__examiner=supervisor)
-        return agency.exclude(search__in=examined).exclude(search__probe__case__members=supervisor)
+        return agency.exclude(search__in=examined).exclude(search__probe__case__memberships__user=supervisor)
 
     def held(self) -> "ExaminationQuerySet":
         """Those that take one of a search's places: claimed or concluded."""
@@ -118,8 +122,10 @@ class Adjudication(models.Model):
         return str(self.search_id)
 
 
-class Finding(models.Model):
+class Finding(Sealed):
     """What one examiner concluded on one candidate; a draft while it has no conclusion.
+
+    What was written and drawn describes a face: it is sealed under the data key of the photograph, and goes with it.
 
     PostgreSQL refuses (migrations 0002 and 0004) a change unless the examination is claimed, and to conclude that while
     a draft is left, or a positive conclusion without its worksheet.
@@ -143,12 +149,18 @@ class Finding(models.Model):
     EXCLUDED: ClassVar = Conclusion.DIFFERENT_3  # what "exclude all remaining" says
 
     NOTES_LIMIT: ClassVar = 4000
+    TOLD = ("notes", "worksheet")
+    FOUND_BY = ("owner", "said")
+
+    notes = told("notes")
+    written = told("written", None)  # on the worksheet, by component: notes and marks
 
     examination = models.ForeignKey(Examination, on_delete=models.PROTECT, related_name="findings")
     candidate = models.ForeignKey(Candidate, on_delete=models.PROTECT, related_name="findings")
     conclusion = models.CharField(max_length=13, choices=Conclusion, blank=True)
-    notes = models.TextField(max_length=NOTES_LIMIT, blank=True)
-    worksheet = models.JSONField(default=dict, blank=True, help_text="As reviews.worksheet writes it.")
+    owner = models.UUIDField(null=True, editable=False, help_text="Of the data key; empty while nothing is sealed.")
+    # The codes stay readable, so that PostgreSQL sees whether a worksheet is filled in.
+    said = models.JSONField(default=dict, blank=True, db_column="worksheet", editable=False)
     saved_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -163,6 +175,32 @@ class Finding(models.Model):
 
     def __str__(self) -> str:
         return self.conclusion
+
+    @property
+    def worksheet(self) -> Worksheet:
+        return worksheet.joined(self.said, self.written or {})
+
+    @worksheet.setter
+    def worksheet(self, filled: Worksheet) -> None:
+        self.said, self.written = worksheet.parted(filled)
+
+    @property
+    def key_owner(self) -> uuid.UUID:
+        """Where there is none yet, of the photograph that the examiner looks at."""
+        if self.owner is None:
+            photo, trial_photo = self.candidate.photo, self.candidate.trial_photo_id
+            owner: uuid.UUID | None = photo.booking_id if photo else trial_photo
+            if owner is None:
+                raise KeyDestroyed("Whom this describes was expunged or sealed.")
+            self.owner = owner
+        return self.owner
+
+    def make_key(self) -> None:
+        """None: of a photograph whose key is lost or destroyed nothing is written, and no other key takes its place."""
+
+    def find_by(self) -> None:
+        if not self.sealed:
+            self.owner = None
 
     @property
     def label(self) -> str:

@@ -54,10 +54,11 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
     """Finished searches this person may examine now, in the order in which they are offered.
 
     Of their agency, with a place free and somebody left on the list; not one they submitted, requested, or know from
-    being on the case; not one of an image they examine or have examined, in whatever search. The longest waiting
-    of the urgent cases first, then the longest waiting of the others. One that needs a third examiner waits since then,
-    so that its place in the queue doesn't tell it. A known-answer trial comes when it is due (reviews.trials), until it
-    is closed, and to nobody who could have read its answer before they became an examiner.
+    being or having been on a case with its image; not one of an image they examine or have examined, in whatever
+    search. The longest waiting of the urgent cases first, then the longest waiting of the others. One that needs a
+    third examiner waits since then, so that its place in the queue doesn't tell it. A known-answer trial comes when it
+    is due (reviews.trials), until it is closed, and to nobody who could have read its answer before they became an
+    examiner.
 
     Those they gave back come after all others, urgent ones too: an examiner who can't do it, because they know
     somebody on it, would be offered it again and again and get at nothing else. Meanwhile it is first for the others.
@@ -65,7 +66,8 @@ def awaiting_examination(*, by: User) -> SearchQuerySet:
     mine = Examination.objects.filter(examiner=by, search__probe__sha256=OuterRef("probe__sha256"))
     # Who has examined the image knows what others found on the same people.
     of_image = Examination.objects.held().filter(examiner=by, search__probe__sha256=OuterRef("probe__sha256"))
-    on_case = probes.Case.members.through.objects.filter(case_id=OuterRef("probe__case_id"), user_id=by.pk)
+    # So does who is or was on any case with it: once an examination there is over they read it.
+    on_case = probes.Membership.objects.filter(case__probes__sha256=OuterRef("probe__sha256"), user_id=by.pk)
     alive = Candidate.objects.filter(search=OuterRef("pk"), forgotten_at__isnull=True)
     held = Count("examinations", filter=~Q(examinations__state=Examination.State.RELEASED))
     # Of a trial for several pairs one search after the other: all at once would be counted, and would go, together.

@@ -21,7 +21,7 @@ from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, NotAllowed, WrongState
 from mugsearch.gallery import locks
 from mugsearch.probes import policy
-from mugsearch.probes.models import Candidate, Search
+from mugsearch.probes.models import Candidate, Membership, Search
 from mugsearch.probes.tasks import have_views_prepared
 from mugsearch.validators import require_text
 from reviews import queries
@@ -209,8 +209,8 @@ def require_fit(by: User, examination: Examination) -> None:
         raise NotAllowed("You were made an examiner anew since you claimed this search. Give it back.")
     if by.pk in (search.requested_by_id, probe.submitted_by_id):
         raise NotAllowed("You can't examine a search of your own.")
-    if probe.case.members.filter(pk=by.pk).exists():
-        raise NotAllowed("You can't examine a search of a case you are on.")
+    if Membership.objects.filter(user=by, case__probes__sha256=probe.sha256).exists():
+        raise NotAllowed("You can't examine a search of a case you are on, or were, nor of an image of one.")
     if probe.case.agency_id != by.agency_id:
         raise NotAllowed("You can't examine a search of another agency.")
 

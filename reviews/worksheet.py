@@ -51,6 +51,21 @@ def _cleaned(given: Any) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value}
 
 
+def parted(worksheet: Worksheet) -> tuple[Worksheet, Worksheet]:
+    """(what was said, in codes; what was written and drawn), which are stored apart."""
+    return _only(worksheet, ("said",)), _only(worksheet, ("notes", "drawn"))
+
+
+def joined(said: Worksheet, written: Worksheet) -> Worksheet:
+    found = {component: said.get(component, {}) | written.get(component, {}) for component in COMPONENTS}
+    return {component: told for component, told in found.items() if told}
+
+
+def _only(worksheet: Worksheet, names: Sequence[str]) -> Worksheet:
+    found = {one: {name: told[name] for name in names if name in told} for one, told in worksheet.items()}
+    return {component: told for component, told in found.items() if told}
+
+
 def left(worksheet: Worksheet) -> int:
     """Of how many components nothing was said."""
     return sum(not worksheet.get(component, {}).get("said") for component in COMPONENTS)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db.backends.postgresql.operations import DatabaseOperations
 from django.db.models.signals import post_migrate
 from django.test import Client
 from rest_framework.test import APIClient
 
 from mugsearch.accounts.models import User
-from tests.triggers import switched
+from tests.factories import signed_in
+from tests.roles import django_db_modify_db_settings, django_db_setup  # noqa: F401  who connects to the database
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
@@ -47,6 +47,12 @@ def _plain_http(settings: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _unlimited(settings: Any) -> None:
+    """Tests send more in a minute than people; tests of the limits set their own."""
+    settings.MUGSEARCH_LIMITS = dict.fromkeys(settings.MUGSEARCH_LIMITS, (10**9, 10**9))
+
+
+@pytest.fixture(autouse=True)
 def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...]]]:
     """Tasks are not sent to a broker but listed here as (name, args); a test runs what it wants to run."""
     sent: list[tuple[str, tuple[Any, ...]]] = []
@@ -73,35 +79,23 @@ def fake_encoder(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Any:
 
 @pytest.fixture
 def page() -> Callable[[User], Client]:
-    """A browser-like client that is signed in: page(user).get(...)."""
+    """A browser-like client that has just signed in, with a second factor: page(user).get(...)."""
 
     def sign_in(user: User) -> Client:
-        client = Client()
-        client.force_login(user)
-        return client
+        return signed_in(Client(), user)
 
     return sign_in
 
 
 @pytest.fixture
 def api() -> Callable[[User], APIClient]:
+    """The same with the answers of the API."""
+
     def sign_in(user: User) -> APIClient:
-        client = APIClient()
-        client.force_authenticate(user)
-        return client
+        return signed_in(APIClient(), user)
 
     return sign_in
 
 
 # Tests begin without any row. The policy of the installation holds all the same, as long as no version is recorded.
 post_migrate.disconnect(sender=apps.get_app_config("probes"), dispatch_uid="probes.policy")
-
-_sql_flush = DatabaseOperations.sql_flush
-
-
-def _flush_past_the_triggers(self: Any, *args: Any, **kwargs: Any) -> list[str]:
-    """Some tables refuse TRUNCATE; between tests their owner switches the refusal off."""
-    return [*switched(off=True), *_sql_flush(self, *args, **kwargs), *switched(off=False)]
-
-
-DatabaseOperations.sql_flush = _flush_past_the_triggers  # type: ignore[method-assign]  # test database only

@@ -2,12 +2,18 @@
 
 import datetime
 import hashlib
-from typing import Any
+import time
+from typing import Any, TypeVar
 
 import factory
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal import auth as totp
+from django.test import Client
 from django.utils import timezone
 
-from mugsearch.accounts.models import Agency, ExaminerCertificate, Role, RoleGrant, User
+from mugsearch.accounts.models import Agency, ExaminerCertificate, Role, RoleGrant, Sitting, User
+from mugsearch.accounts.scopes import open_to
 from mugsearch.gallery.models import Booking, Encoder, Person, Photo
 from mugsearch.probes.models import Calibration, Candidate, Case, Probe, ProbeEdit, Search
 
@@ -56,6 +62,46 @@ class CertificateFactory(factory.django.DjangoModelFactory[ExaminerCertificate])
     hours = 80
     issued_on = factory.LazyFunction(lambda: timezone.localdate() - datetime.timedelta(days=30))
     expires_on = factory.LazyFunction(lambda: timezone.localdate() + datetime.timedelta(days=335))
+
+
+AnyClient = TypeVar("AnyClient", bound=Client)
+
+
+def signed_in(client: AnyClient, user: User, **sitting: Any) -> AnyClient:
+    """As after password and second factor, without the time these take."""
+    client.force_login(user)
+    Sitting.objects.create(user=user, session_key=client.session.session_key, **sitting)
+    return client
+
+
+def with_banner(client: AnyClient) -> AnyClient:
+    """Has acknowledged the banner, and so may send a password."""
+    client.post("/banner")
+    return client
+
+
+def sign_in(client: AnyClient, user: User) -> Any:
+    """Through the pages, with the password and the code of an app the person has; the last answer."""
+    with_banner(client).post("/sign-in", {"username": user.username, "password": PASSWORD})
+    return client.post("/sign-in/code", {"code": code_of(user)})
+
+
+def for_token(user: User, *scopes: str) -> dict[str, Any]:
+    """The body that makes a token, of somebody with an authenticator app."""
+    told = {"username": user.username, "password": PASSWORD, "code": code_of(user), "name": "test"}
+    return {**told, "scopes": scopes or list(open_to(user.roles))}
+
+
+def second_factor(user: User) -> Authenticator:
+    """An authenticator app; `code_of(user)` is what it shows."""
+    return totp.TOTP.activate(user, totp.generate_totp_secret()).instance
+
+
+def code_of(user: User, later: int = 0) -> str:
+    """Of now, or of some time steps later. A code that was taken before is of now again."""
+    app = Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP)
+    secret = get_adapter().decrypt(app.data["secret"])
+    return totp.format_hotp_value(totp.hotp_value(secret, int(time.time()) // 30 + later))
 
 
 def investigator(**kwargs: Any) -> User:
@@ -147,6 +193,8 @@ class CaseFactory(factory.django.DjangoModelFactory[Case]):
     @factory.post_generation
     def members(self: Any, create: bool, members: list[User] | None, **kwargs: Any) -> None:
         self.members.set(members or [self.opened_by])
+        self.responsible = (members or [self.opened_by])[0]
+        self.save(update_fields=["responsible"])
 
 
 class ProbeFactory(factory.django.DjangoModelFactory[Probe]):

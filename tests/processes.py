@@ -7,7 +7,7 @@ from django.db import connection
 
 
 def environment(settings: Any) -> dict[str, str]:
-    """The environment for a child that works on this test's data."""
+    """The environment for a child that works on this test's data. It signs in as the service, and knows the owner."""
     name = connection.settings_dict["NAME"]
     base, mark, query = os.environ["DATABASE_URL"].partition("?")
     return {

@@ -1,7 +1,6 @@
 """Every page and every list of the API that shows rows: which there are, how many queries one takes, and how long.
 
-The pages come from the URL resolver: a new address that nobody has placed here, as a page or as something else, ends
-the benchmark.
+What the URL resolver has beside these is named as not measured: it changes something, or sends a picture or a file.
 """
 
 import http.client
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -18,32 +18,12 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 from serving.records import LARGE_CASE, Staff
 
-from mugsearch.accounts.models import Role, User
+from mugsearch.accounts.models import Role, Sitting, User
 from mugsearch.audit.models import Entry
 from mugsearch.gallery.models import ImportRun, Person, Photo
 from mugsearch.probes.models import Case
 from mugsearch.retention.models import ExpungementOrder
 from reviews.models import Evidence, Examination, Lead, Lineup
-
-# What is no page: it changes something, or sends a picture, or a whole file, or is the same for everybody.
-CHANGES = """
-    sign_out set_roles set_active revoke_certificate pick_face refuse_photo start_search share_case
-    try_again claim_next free save_finding release approve_expungement withdraw_expungement
-    api_tokens api_current_token api_user_roles api_user_active api_user_certificates api_revoke_certificate
-    api_pick_face api_refuse_photo api_share_case api_probe_searches api_try_again api_next_examination api_free
-    api_findings api_exclude_remaining api_release api_conclude api_preview_booking api_approve_expungement
-    api_withdraw_expungement lift_hold api_lift_hold api_verify_audit
-    record_evidence record_outcome withdraw_lead export_lineup api_withdraw_lead change_priority
-    propose_policy change_policy api_policy_preview disclosure_bundle api_disclosure
-"""
-PICTURES = """
-    photo_image probe_image examination_probe_image examination_candidate_image lead_probe_image lead_candidate_image
-    lead_sibling_image lineup_photo api_lineup_photo
-    api_photo_image api_probe_image api_examination_probe_image api_examination_candidate_image
-    api_lead_probe_image api_lead_candidate_image api_lead_sibling_image
-"""
-WHOLE_FILES = "import_rejects export_audit api_export_audit download_policy api_policy_version"
-NO_ROWS = "home healthz sign_in api_schema api_docs"
 
 TIMES = 20  # every page is asked for
 
@@ -67,13 +47,11 @@ class Page:
 
 def every_page(staff: Staff) -> list[Page]:
     """Of rows that are there from the first fill on, so that a page is the same one however many come after it."""
-    pages = [*_of_records(staff), *_of_investigators(staff), *_of_the_others(staff)]
-    placed = {page.name for page in pages}.union(
-        *(names.split() for names in (CHANGES, PICTURES, WHOLE_FILES, NO_ROWS))
-    )
-    if lost := sorted(set(_names(get_resolver())) - placed):
-        raise SystemExit(f"benchmarks/serving/pages.py doesn't say what these addresses are: {', '.join(lost)}")
-    return pages
+    return [*_of_records(staff), *_of_investigators(staff), *_of_the_others(staff)]
+
+
+def not_measured(pages: list[Page]) -> list[str]:
+    return sorted(set(_names(get_resolver())) - {page.name for page in pages})
 
 
 def _names(resolver: URLResolver) -> Iterator[str]:
@@ -125,8 +103,13 @@ def _of_records(staff: Staff) -> Iterator[Page]:
     for query in ({}, last):
         yield Page(Role.RECORDS, "holds", query=query)
     yield Page(Role.RECORDS, "new_hold", {"booking_id": booking.pk})
+    for name in ("retention", "stale_bookings", "unmatched_dispositions", "new_disposition", "disposition_file"):
+        yield Page(Role.RECORDS, name)
+    for name in ("api_retention", "api_stale_bookings", "api_dispositions", "api_unmatched_dispositions"):
+        yield Page(Role.RECORDS, name)
+    yield Page(Role.RECORDS, "booking_dispositions", {"booking_id": booking.pk})
     last = {"page": "last"}
-    for query in ({}, last, {"person_id": person.person_id}, born):
+    for query in ({}, last, {"person_id": person.person_id}, {"search": str(person), **born}):
         yield Page(Role.RECORDS, "api_people", query=query)
     day = {"booked_on": booking.booked_on.isoformat()}
     for query in ({}, last, {"booking_number": number}, {"person": str(person.pk)}, day):
@@ -216,6 +199,12 @@ def _of_the_others(staff: Staff) -> Iterator[Page]:
     for query in ({}, {"page": "last"}):
         yield Page(Role.SUPERVISOR, "api_open_examinations", query=query)
         yield Page(Role.SUPERVISOR, "api_confirmed_leads", query=query)
+    for name in ("report", "api_report", "trials", "trial_material", "trial_examiners", "calibrations"):
+        yield Page(Role.SUPERVISOR, name)
+    for name in ("api_trials", "api_trial_material", "api_trial_examiners", "api_calibrations"):
+        yield Page(Role.SUPERVISOR, name)
+    yield Page(Role.EXAMINER, "my_trials")
+    yield Page(Role.EXAMINER, "api_my_trials")
     for query in ({}, {"page": "999999"}):
         yield Page(Role.ADMINISTRATOR, "users", query=query)
     for query in ({}, {"page": "last"}, {"username": "auditor"}, {"is_active": "true"}):
@@ -242,6 +231,8 @@ def _of_the_others(staff: Staff) -> Iterator[Page]:
     yield Page(Role.AUDITOR, "audit_entry", {"number": entry.number})
     yield Page(Role.AUDITOR, "api_audit_entry", {"number": entry.number})
     yield Page(Role.AUDITOR, "verify_audit")
+    yield Page(Role.AUDITOR, "audit_heads")
+    yield Page(Role.AUDITOR, "api_audit_heads")
     yield Page(Role.AUDITOR, "disclosure", query={"number": case.number})
     yield Page(Role.AUDITOR, "disclosure_of_search", {"search_id": search.pk})
     yield Page(Role.AUDITOR, "audit_search", {"search_id": search.pk})
@@ -262,7 +253,9 @@ def queries_of(page: Page, user: User) -> int:
 
 def seconds_of(pages: list[Page], staff: Staff, address: str) -> dict[Page, list[float]]:
     """How long the running system takes to answer each page, asked for one after another, TIMES times."""
-    cookies = {role: _signed_in(user).cookies["sessionid"].value for role, user in staff.of_role.items()}
+    cookies = {
+        role: _signed_in(user).cookies[settings.SESSION_COOKIE_NAME].value for role, user in staff.of_role.items()
+    }
     taken: dict[str, list[float]] = {page.path: [] for page in pages}
     for round_ in range(TIMES + 1):
         for page in pages:
@@ -290,4 +283,5 @@ def _ask(address: str, path: str, session: str) -> float:
 def _signed_in(user: User) -> Client:
     client = Client(SERVER_NAME="localhost")
     client.force_login(user)
+    Sitting.objects.create(user=user, session_key=client.session.session_key)
     return client

@@ -13,9 +13,12 @@ from itertools import pairwise
 from uuid import UUID
 
 import numpy as np
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.db import connection, transaction
 from django.utils import timezone
 
+from mugsearch import ownership
+from mugsearch.accounts import factors
 from mugsearch.accounts.models import Agency, Role, RoleGrant, User
 from mugsearch.accounts.services import add_user, console
 from mugsearch.audit.models import Entry
@@ -103,7 +106,7 @@ def add(staff: Staff, encoder: Encoder, bookings: int, say: Callable[[int], None
         say(done)
     os.sync()
     # As autovacuum would have by the time there are so many.
-    with connection.cursor() as cursor:
+    with ownership.acting(), connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 
 
@@ -276,7 +279,7 @@ def _examinations(staff: Staff, searches: list[Search]) -> None:
             examination=examination,
             candidate=candidate,
             conclusion="3" if candidate.rank == 1 and candidate.search_id in led else "-3",
-            worksheet={component: {"said": "similar"} for component in COMPONENTS},
+            said={component: {"said": "similar"} for component in COMPONENTS},
         )
         for examination in concluded
         for candidate in candidates[examination.search_id]
@@ -315,15 +318,17 @@ def _administration(staff: Staff, photos: list[Photo], count: int) -> None:
     )
     largest = ImportRun.objects.filter(rejects__isnull=False).first() or runs[0]
     line = largest.rejects.count()
-    ImportReject.objects.bulk_create(
-        ImportReject(
-            run=largest,
-            line=line + at + 2,
-            photo=f"{at}.jpg",
-            booking_number=f"2026-R{line + at:07}",
-            reason="There is no such photo in the folder.",
-        )
-        for at in range(max(60, 10 * count))
+    ImportReject.create_all(
+        [
+            ImportReject(
+                run=largest,
+                line=line + at + 2,
+                photo=f"{at}.jpg",
+                booking_number=f"2026-R{line + at:07}",
+                reason="There is no such photo in the folder.",
+            )
+            for at in range(max(60, 10 * count))
+        ]
     )
     other_clerk = console()
     orders = []
@@ -343,11 +348,14 @@ def _administration(staff: Staff, photos: list[Photo], count: int) -> None:
                 "files_removed",
                 "uploads_gone",
                 "forgotten",
+                "leavings_gone",
+                "vacuumed",
+                "verified",
                 "completed",
             ):
                 setattr(order, f"{step}_at", now)
         else:
-            order.booking, order.booking_number = photo.booking_id, photo.booking.booking_number
+            order.booking = photo.booking_id
         orders.append(order)
     ExpungementOrder.objects.bulk_create(orders)
 
@@ -388,3 +396,11 @@ def _entries(staff: Staff, photos: list[Photo], searches: list[Search]) -> None:
         entry.previous = before.digest
         entry.digest = entry.expected_digest()
     Entry.objects.bulk_create(entries[1:])
+
+
+def code_of(user: User) -> str:
+    """A code that will be taken, of an authenticator app that is made for it."""
+    if not factors.has_one(user):
+        TOTP.activate(user, generate_totp_secret())
+    user.refresh_from_db()
+    return factors.demo_code(user) or ""

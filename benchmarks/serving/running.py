@@ -1,6 +1,5 @@
 """The running system, as `./run serve` starts it, and what people ask of it: a search, an import, a list."""
 
-import base64
 import csv
 import http.client
 import io
@@ -24,9 +23,10 @@ from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db.models import Sum
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
-from serving.records import PASSPHRASE
+from serving.records import PASSPHRASE, code_of
 
 from mugsearch.accounts.models import User
+from mugsearch.accounts.scopes import open_to
 from mugsearch.audit.models import Entry
 from mugsearch.gallery.models import ImportRun, IndexState
 from mugsearch.launch.children import tied
@@ -51,8 +51,9 @@ class Client:
 
     @classmethod
     def of(cls, user: User, address: str) -> "Client":
-        name = base64.b64encode(f"{user.username}:{PASSPHRASE}".encode()).decode()
-        return cls(address, _ask(address, "/api/v1/tokens", f"Basic {name}", {})["token"])
+        told = {"username": user.username, "password": PASSPHRASE, "code": code_of(user)}
+        body = {**told, "name": "benchmark", "scopes": list(open_to(user.roles))}
+        return cls(address, _ask(address, "/api/v1/tokens", "", body)["token"])
 
     def post(self, path: str, values: dict[str, Any]) -> Any:
         return _ask(self.address, path, f"Token {self.token}", values)

@@ -2,11 +2,10 @@
 
 import re
 
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from django.utils import timezone
-from knox.models import AuthToken
 
+from mugsearch.accounts import passwords, sittings
 from mugsearch.accounts.models import CONSOLE, Agency, ExaminerCertificate, Role, RoleGrant, User
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, NotAllowed, WrongState
@@ -47,26 +46,24 @@ def add_user(
     with audit.act("user.added", by=by, roles=sorted(roles)) as act:
         require(by, Role.ADMINISTRATOR)
         _require_apart(roles)
-        if User.objects.filter(username__iexact=username).exists():
-            raise WrongState(f"There is already a user {username}.")
         user = User(username=username, full_name=full_name, agency=agency)
-        _check_password(password, user)
-        user.set_password(password)
-        user.save()
+        try:
+            with transaction.atomic():
+                user.save()
+        except IntegrityError as error:  # also of one whom another administrator is adding meanwhile
+            raise WrongState(f"There is already a user {username}.") from error
+        passwords.put(user, password)
         RoleGrant.objects.bulk_create(RoleGrant(user=user, role=role, granted_by=by) for role in set(roles))
         act.obj = user
     return user
 
 
 def set_password(*, by: User, user: User, password: str) -> None:
-    """A new password for somebody else. Their sessions end, because a session holds a digest of the old one, and
-    so do their tokens."""
+    """A new password for somebody else. Their sessions and tokens end."""
     with audit.act("user.password-set", by=by, obj=user):
         require(by, Role.ADMINISTRATOR)
-        _check_password(password, user)
-        user.set_password(password)
-        user.save(update_fields=["password"])
-        AuthToken.objects.filter(user=user).delete()
+        passwords.put(user, password)
+        sittings.end_all(user)
 
 
 def set_roles(*, by: User, user: User, roles: list[Role]) -> None:
@@ -75,9 +72,11 @@ def set_roles(*, by: User, user: User, roles: list[Role]) -> None:
         if user == by:
             raise NotAllowed("Another administrator has to change your roles.")
         _require_apart(roles)
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)  # two who give one each would have given both
         user.grants.exclude(role__in=roles).delete()
         for role in roles:
             RoleGrant.objects.get_or_create(user=user, role=role, defaults={"granted_by": by})
+        sittings.end_all(user)
     user.refresh_from_db()
 
 
@@ -86,9 +85,17 @@ def set_active(*, by: User, user: User, active: bool) -> None:
         require(by, Role.ADMINISTRATOR)
         if user == by:
             raise NotAllowed("You can't disable your own account.")
-        User.objects.filter(pk=user.pk).update(is_active=active)
-        AuthToken.objects.filter(user=user).delete()
+        if active:
+            User.objects.filter(pk=user.pk).update(is_active=True, enabled_at=timezone.now())
+        else:
+            end_account(user)
     user.refresh_from_db()
+
+
+def end_account(user: User) -> None:
+    """Part of an act."""
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    sittings.end_all(user)
 
 
 def revoke_certificate(*, by: User, certificate: ExaminerCertificate) -> None:
@@ -104,10 +111,3 @@ def _require_apart(roles: list[Role]) -> None:
     """The audit tells who examines what, and that two disagreed."""
     if {Role.EXAMINER, Role.AUDITOR} <= set(roles):
         raise BadInput("Nobody both examines and audits: the audit holds what an examiner must not know.")
-
-
-def _check_password(password: str, user: User) -> None:
-    try:
-        validate_password(password, user)
-    except ValidationError as error:
-        raise BadInput(" ".join(error.messages)) from error

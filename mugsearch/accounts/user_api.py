@@ -13,8 +13,9 @@ from rest_framework.views import APIView
 from mugsearch.accounts import services
 from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Agency, ExaminerCertificate, Role, User
+from mugsearch.accounts.scopes import Sensitive
 
-ADMINISTRATOR = [role_permission(Role.ADMINISTRATOR)]
+ADMINISTRATOR = [role_permission(Role.ADMINISTRATOR, sensitive=Sensitive.ACCOUNTS)]
 
 
 class CertificateSerializer(serializers.ModelSerializer[ExaminerCertificate]):
@@ -32,7 +33,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
 
     class Meta:
         model = User
-        fields = ("id", "username", "full_name", "agency", "is_active", "roles", "certificates")
+        fields = ("id", "username", "full_name", "agency", "is_active", "locked_at", "roles", "certificates")
 
     def get_roles(self, user: User) -> list[str]:
         return sorted(user.roles)

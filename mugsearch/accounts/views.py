@@ -1,49 +1,24 @@
-"""Signing in and out, and the administrator's page of people."""
+"""The administrator's pages of people."""
 
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.views import LoginView, LogoutView
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_http_methods, require_POST
 
-from mugsearch.accounts import services
+from mugsearch.accounts import factors, services, sittings, tokens
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.forms import NewUserForm, RolesForm
 from mugsearch.accounts.models import ExaminerCertificate, Role, User
-from mugsearch.audit import services as audit
+from mugsearch.accounts.scopes import Sensitive
 from mugsearch.errors import BadInput, WrongState
 
 PER_PAGE = 50
 
 
-@method_decorator(login_not_required, name="dispatch")
-class SignIn(LoginView):
-    template_name = "accounts/sign_in.html"
-    redirect_authenticated_user = True
-
-    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        audit.record("session.started", by=form.get_user())
-        return super().form_valid(form)
-
-    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        # Who it was about is not recorded: what was typed may be a password in the wrong box.
-        audit.refuse("session.started", by=None, reason="wrong_sign_in")
-        return super().form_invalid(form)
-
-
-class SignOut(LogoutView):
-    def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        audit.record("session.ended", by=signed_in(request))
-        return super().post(request, *args, **kwargs)
-
-
-@needs(Role.ADMINISTRATOR)
+@needs(Role.ADMINISTRATOR, sensitive=Sensitive.ACCOUNTS)
 @require_http_methods(["GET", "POST"])
 def users(request: HttpRequest) -> HttpResponse:
     form = NewUserForm(request.POST or None)
@@ -66,7 +41,7 @@ def users(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/users.html", {"page": page, "form": form}, status=status)
 
 
-@needs(Role.ADMINISTRATOR)
+@needs(Role.ADMINISTRATOR, sensitive=Sensitive.ACCOUNTS)
 @require_http_methods(["GET"])
 def user(request: HttpRequest, user_id: UUID) -> HttpResponse:
     person = get_object_or_404(User.objects.people(), pk=user_id)
@@ -74,12 +49,15 @@ def user(request: HttpRequest, user_id: UUID) -> HttpResponse:
         "person": person,
         "roles": RolesForm(initial={"roles": sorted(person.roles)}),
         "certificates": person.certificates.all(),
+        "factors": factors.of(person),
+        "sittings": sittings.visible_to(signed_in(request)).filter(user=person),
+        "tokens": tokens.visible_to(signed_in(request)).filter(user=person),
         "valid": set(person.certificates.valid().values_list("pk", flat=True)),
     }
     return render(request, "accounts/user.html", context)
 
 
-@needs(Role.ADMINISTRATOR)
+@needs(Role.ADMINISTRATOR, sensitive=Sensitive.ACCOUNTS)
 @require_POST
 def set_roles(request: HttpRequest, user_id: UUID) -> HttpResponse:
     person = get_object_or_404(User.objects.people(), pk=user_id)
@@ -91,7 +69,7 @@ def set_roles(request: HttpRequest, user_id: UUID) -> HttpResponse:
     return redirect("user", person.pk)
 
 
-@needs(Role.ADMINISTRATOR)
+@needs(Role.ADMINISTRATOR, sensitive=Sensitive.ACCOUNTS)
 @require_POST
 def set_active(request: HttpRequest, user_id: UUID) -> HttpResponse:
     person = get_object_or_404(User.objects.people(), pk=user_id)
@@ -101,7 +79,7 @@ def set_active(request: HttpRequest, user_id: UUID) -> HttpResponse:
     return redirect("user", person.pk)
 
 
-@needs(Role.ADMINISTRATOR)
+@needs(Role.ADMINISTRATOR, sensitive=Sensitive.ACCOUNTS)
 @require_POST
 def revoke_certificate(request: HttpRequest, certificate_id: UUID) -> HttpResponse:
     certificate = get_object_or_404(ExaminerCertificate, pk=certificate_id)

@@ -1,6 +1,7 @@
 """Writing the record: every service does its work inside `act`, so an act without an entry can't be committed."""
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -12,12 +13,21 @@ from uuid import UUID
 
 from django.db import DatabaseError, connection, models, transaction
 
-from mugsearch.audit.models import Entry, Outcome, canonical
-from mugsearch.errors import MugsearchError
+from mugsearch.audit.models import ArchivedSpan, Entry, Outcome, canonical
+from mugsearch.errors import MugsearchError, Unavailable
 
 # Any fixed number will do; it only has to differ from the other advisory locks (see gallery.locks).
 CHAIN_LOCK = 0x6D756701
 GENESIS = "0" * 64
+
+logger = logging.getLogger(__name__)
+
+
+class NotRecorded(Unavailable):
+    """The entry of an act could not be written, so there is no act either."""
+
+    code = "not_recorded"
+
 
 # The address a request came from; set by OriginMiddleware, empty in workers and commands.
 origin: ContextVar[str | None] = ContextVar("origin", default=None)
@@ -57,12 +67,14 @@ def act(
         with transaction.atomic(durable=True):
             yield this
             append(this, Outcome.DONE)
+    except NotRecorded:
+        raise  # nor could that it failed be
     except MugsearchError as error:
         _append_alone(this, Outcome.REFUSED, reason=error.code)
         raise
     except Exception as error:
         # The kind only: what databases say of an error quotes rows. Without a database there is no entry either.
-        with suppress(DatabaseError):
+        with suppress(DatabaseError, NotRecorded):
             _append_alone(this, Outcome.FAILED, reason=type(error).__name__)
         raise
 
@@ -74,7 +86,21 @@ def _append_alone(this: Act, outcome: Outcome, *, reason: str) -> None:
 
 
 def append(this: Act, outcome: Outcome) -> Entry:
-    """Link one entry to the chain, in the caller's transaction. Waits for whoever is appending now."""
+    """Link one entry to the chain, in the caller's transaction. Waits for whoever is appending now.
+
+    Raises NotRecorded when PostgreSQL doesn't take it: then the caller's transaction can't be committed.
+    """
+    try:
+        return _append(this, outcome)
+    except DatabaseError as error:
+        logger.error("%s could not be recorded: %s", this.name, type(error).__name__)
+        raise NotRecorded(
+            "Nothing was done or shown, because it can't be recorded. Try again later, and tell the operator if it "
+            "stays so."
+        ) from error
+
+
+def _append(this: Act, outcome: Outcome) -> Entry:
     address = (origin.get() or "").partition("%")[0] or None  # inet knows no zones (fe80::1%eth0)
     with connection.cursor() as cursor:
         # The digest is taken over what PostgreSQL will give back: it writes 1e16, -0.0 or ::FFFF:1 in its own way.
@@ -98,8 +124,19 @@ def append(this: Act, outcome: Outcome) -> Entry:
         "details": json.loads(details),
         "previous": previous,
     }
-    digest = sha256(canonical(**columns)).hexdigest()
-    return Entry.objects.create(**columns, digest=digest)
+    return Entry.objects.create(**columns, digest=digest_of(columns))
+
+
+def digest_of(columns: dict[str, Any]) -> str:
+    """Of an entry, given every column but the digest itself."""
+    return sha256(canonical(**columns)).hexdigest()
+
+
+def archived_to() -> int:
+    """The last entry that is in the archive alone; 0 when none is."""
+    lowest = Entry.objects.order_by("number").values_list("number", flat=True).first() or 0
+    spans = ArchivedSpan.objects.filter(last__lt=lowest).order_by("-last")
+    return spans.values_list("last", flat=True).first() or 0
 
 
 def record(

@@ -1,5 +1,6 @@
 """The record for programs. Entries hold ids; what they are of is asked of the other parts of the API."""
 
+from datetime import datetime
 from typing import Any
 
 from django.http.response import HttpResponseBase
@@ -12,7 +13,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from mugsearch.accounts.access import role_permission, signed_in
-from mugsearch.accounts.models import Role
+from mugsearch.accounts.models import Role, User
+from mugsearch.accounts.scopes import Sensitive
 from mugsearch.audit.models import Entry, Outcome
 from mugsearch.audit.verify import Head
 from mugsearch.auditing import queries, services, views
@@ -20,6 +22,8 @@ from mugsearch.auditing.export import COLUMNS, CONTENT_TYPES
 from mugsearch.errors import BadInput
 
 PAGE_SIZE, LARGEST_PAGE = 50, 500
+LARGEST_NUMBER = 2**63 - 1  # that PostgreSQL can count to
+ONLY_AUDITORS = (role_permission(Role.AUDITOR),)
 
 
 class EntrySerializer(serializers.ModelSerializer[Entry]):
@@ -47,35 +51,65 @@ class CanonicalSerializer(EntrySerializer):
         return entry.canonical().decode()
 
 
+class MomentField(serializers.DateTimeField):
+    def enforce_timezone(self, value: datetime) -> datetime:
+        """The first and the last day of the calendar are in no other zone's."""
+        try:
+            return super().enforce_timezone(value)
+        except OverflowError:
+            self.fail("overflow")
+
+
 class FilterSerializer(serializers.Serializer[Any]):
     actor = serializers.UUIDField(required=False)
+    family = serializers.RegexField(
+        r"^[a-z-]+\Z", required=False, max_length=64, help_text="What the act begins with, such as search."
+    )
+    booking = serializers.CharField(
+        required=False, max_length=64, help_text="A booking's number: what the record says of it and its lists."
+    )
     case = serializers.UUIDField(required=False)
     case_number = serializers.CharField(required=False, max_length=64)
     act = serializers.RegexField(r"^[a-z]+\.[a-z-]+\Z", required=False, max_length=64)
     outcome = serializers.ChoiceField(choices=Outcome.choices, required=False)
     object = serializers.RegexField(r"^[0-9a-fA-F-]{1,64}\Z", required=False)
-    since = serializers.DateTimeField(required=False)
-    before = serializers.DateTimeField(required=False)
+    since = MomentField(required=False)
+    before = MomentField(required=False)
 
-    def filters(self) -> queries.Filters:
+    def filters(self, by: User) -> queries.Filters:
         asked = self.validated_data
+        acts: tuple[str, ...] | None = (asked["act"],) if "act" in asked else None
+        if "family" in asked:
+            acts = tuple(act for act in queries.of_family(asked["family"]) if acts is None or act in acts)
+        objects: tuple[str, ...] | None = (asked["object"].lower(),) if "object" in asked else None
+        booking = queries.booking_numbered(asked["booking"]) if "booking" in asked else None
+        if "booking" in asked:
+            ids = queries.lookups_of(booking.pk) if booking else ()
+            objects = tuple(one for one in ids if objects is None or one in objects)
         cases = queries.cases_numbered(asked["case_number"]) if "case_number" in asked else None
         if "case" in asked:
             cases = (asked["case"],) if cases is None or asked["case"] in cases else ()
         return queries.Filters(
-            actor=asked.get("actor"),
+            actors=(asked["actor"],) if "actor" in asked else None,
             cases=cases,
-            act=asked.get("act", ""),
+            acts=acts,
             outcome=asked.get("outcome", ""),
-            obj=asked.get("object", "").lower(),
+            objects=objects,
+            booking=booking.pk if booking else None,
             since=asked.get("since"),
             before=asked.get("before"),
+            upto=queries.last_number(),  # first: what is recorded after it may belong to what is hidden
+            hidden=queries.hidden_from(by),
         )
 
 
-class PageSerializer(FilterSerializer):
-    older_than = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+class PageQuerySerializer(serializers.Serializer[Any]):
+    older_than = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_NUMBER)
     size = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_PAGE, default=PAGE_SIZE)
+
+
+class PageSerializer(FilterSerializer, PageQuerySerializer):
+    pass
 
 
 class VerifySerializer(serializers.Serializer[Any]):
@@ -93,14 +127,14 @@ class VerdictSerializer(serializers.Serializer[Any]):
 
 
 class Entries(APIView):
-    permission_classes = (role_permission(Role.AUDITOR),)
+    permission_classes = ONLY_AUDITORS
 
     @extend_schema(operation_id="audit_list", parameters=[PageSerializer], responses=EntriesSerializer)
     def get(self, request: Request) -> Response:
         """Entries, newest first. Reading them is an entry too."""
         asked = PageSerializer(data=request.query_params)
         asked.is_valid(raise_exception=True)
-        filters = asked.filters()
+        filters = asked.filters(signed_in(request))
         services.read(by=signed_in(request), filters=filters)
         page = queries.page(
             filters, size=asked.validated_data["size"], older_than=asked.validated_data.get("older_than")
@@ -109,7 +143,7 @@ class Entries(APIView):
 
 
 class OneEntry(APIView):
-    permission_classes = (role_permission(Role.AUDITOR),)
+    permission_classes = ONLY_AUDITORS
 
     @extend_schema(responses=CanonicalSerializer)
     def get(self, request: Request, number: int) -> Response:
@@ -119,7 +153,7 @@ class OneEntry(APIView):
 
 
 class Export(APIView):
-    permission_classes = (role_permission(Role.AUDITOR),)
+    permission_classes = (role_permission(Role.AUDITOR, sensitive=Sensitive.EXPORT),)
 
     @extend_schema(
         parameters=[FilterSerializer, OpenApiParameter("to", str, enum=sorted(CONTENT_TYPES), default="jsonl")],
@@ -132,13 +166,13 @@ class Export(APIView):
         to = request.query_params.get("to", "jsonl")
         if to not in CONTENT_TYPES:
             raise BadInput("`to` is csv or jsonl.")
-        filters = asked.filters()
+        filters = asked.filters(signed_in(request))
         services.export(by=signed_in(request), filters=filters, to=to)
         return views.stream(filters, to)
 
 
 class Verify(APIView):
-    permission_classes = (role_permission(Role.AUDITOR),)
+    permission_classes = ONLY_AUDITORS
 
     @extend_schema(request=VerifySerializer, responses=VerdictSerializer)
     def post(self, request: Request) -> Response:

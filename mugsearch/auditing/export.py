@@ -39,7 +39,7 @@ def as_dict(entry: Entry) -> dict[str, Any]:
 
 def _json_lines(entries: Iterator[Entry]) -> Iterator[bytes]:
     for entry in entries:
-        yield json.dumps(as_dict(entry), ensure_ascii=False).encode() + b"\n"
+        yield entry.line()
 
 
 def _csv(entries: Iterator[Entry]) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from mugsearch import spreadsheet
+from mugsearch.accounts import fresh
 from mugsearch.accounts.access import needs, role_permission, signed_in
 from mugsearch.accounts.models import Agency, Role, User
 from mugsearch.audit import services as audit
@@ -32,6 +33,7 @@ def report(request: HttpRequest) -> HttpResponse:
     by = signed_in(request)
     found = _asked(by, request.GET)
     if request.GET.get("as") == "csv":
+        fresh.require(request)
         lines = spreadsheet.lines([("section", "what", "figure"), *found.rows])
         name = f"mugsearch-report-{found.agency.code}-{found.year}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -100,7 +102,7 @@ class YearlyReport(APIView):
 
 def _asked(by: User, given: Mapping[str, Any]) -> reports.Report:
     """One's own agency and this year, where nothing else is asked for. Auditors read of every agency."""
-    if by.has_role(Role.EXAMINER):  # what waits for them and is no search in the report is a trial
+    if by.holds(Role.EXAMINER):  # what waits for them and is no search in the report is a trial
         raise NotAllowed("Whoever examines can't read the report: it would tell trials from casework.")
     agencies = {agency.code: agency for agency in _agencies(by)}
     own = by.agency.code if by.agency else next(iter(agencies), "")

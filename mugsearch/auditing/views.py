@@ -13,11 +13,12 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
+from mugsearch.accounts.scopes import Sensitive
 from mugsearch.audit import services as audit
 from mugsearch.audit.models import Entry
 from mugsearch.auditing import export as exports
-from mugsearch.auditing import queries, services
-from mugsearch.auditing.forms import AgainstForm, FilterForm
+from mugsearch.auditing import heads, queries, reviews, services
+from mugsearch.auditing.forms import AgainstForm, FilterForm, SaveForm
 from mugsearch.errors import BadInput
 from mugsearch.probes import services as probes
 from mugsearch.probes.models import Search
@@ -32,20 +33,25 @@ def entries(request: HttpRequest) -> HttpResponse:
     form = FilterForm(request.GET)
     if not form.is_valid():
         return render(request, "auditing/entries.html", {"form": form, "page": None}, status=422)
-    filters = form.filters()
+    filters = form.filters(signed_in(request))
     services.read(by=signed_in(request), filters=filters)
     page = queries.page(
         filters,
         size=PER_PAGE,
-        older_than=_number(request, "older_than"),
-        newer_than=_number(request, "newer_than"),
+        older_than=queries.number_of(request.GET.get("older_than", "")),
+        newer_than=queries.number_of(request.GET.get("newer_than", "")),
     )
     context = {
         "form": form,
         "page": page,
         "rows": _rows(page.entries),
         "filtered": bool(filters.as_details()),
-        "no_such_case": filters.cases == (),
+        "why_empty": _why_empty(filters, form.cleaned_data),
+        "hides": bool(filters.hidden),
+        "save": SaveForm(),
+        "told": [(name, form.cleaned_data[name]) for name in reviews.KEPT if form.cleaned_data[name]],
+        "may_save": not (form.cleaned_data["object"] or form.cleaned_data["booking"]),
+        "overdue": reviews.overdue(),
         "query": _without(request, "older_than", "newer_than"),
     }
     return render(request, "auditing/entries.html", context)
@@ -63,20 +69,20 @@ def entry(request: HttpRequest, number: int) -> HttpResponse:
         "canonical": canonical,
         "details": json.dumps(found.details, indent=2, ensure_ascii=False, sort_keys=True) if found.details else "",
         "fits": found.digest == found.expected_digest(),
-        "before": number - 1 if number > 1 else None,
+        "before": number - 1 if number > audit.archived_to() + 1 else None,
         "after": number + 1 if number < newest else None,
     }
     return render(request, "auditing/entry.html", context)
 
 
-@needs(Role.AUDITOR)
+@needs(Role.AUDITOR, sensitive=Sensitive.EXPORT)
 @require_GET
 def export(request: HttpRequest) -> HttpResponseBase:
     form = FilterForm(request.GET)
     to = request.GET.get("to", "csv")
     if not form.is_valid() or to not in exports.CONTENT_TYPES:
         raise BadInput("The entries can't be exported with these filters.")
-    filters = form.filters()
+    filters = form.filters(signed_in(request))
     services.export(by=signed_in(request), filters=filters, to=to)
     return stream(filters, to)
 
@@ -93,7 +99,7 @@ def stream(filters: queries.Filters, to: str) -> StreamingHttpResponse:
 @require_http_methods(["GET", "POST"])
 def verify(request: HttpRequest) -> HttpResponse:
     form = AgainstForm(request.POST if request.method == "POST" else None)
-    context: dict[str, Any] = {"form": form}
+    context: dict[str, Any] = {"form": form, "statuses": heads.statuses()}
     status = 200
     if request.method == "POST":
         if form.is_valid():
@@ -133,6 +139,16 @@ def _search(search_id: UUID) -> Search:
     return get_object_or_404(searches, pk=search_id)
 
 
+def _why_empty(filters: queries.Filters, asked: dict[str, Any]) -> str:
+    if filters.cases == ():
+        return "No case has this number. Look at its spelling: the whole number is compared, capitals don't matter."
+    if filters.actors == ():
+        return "Nobody has this name or user name. Part of a name is enough; of a user name it has to be all."
+    if asked["booking"] and filters.objects == ():
+        return "There is no such booking, or it is sealed. Look at the spelling of its number."
+    return ""
+
+
 def _rows(found: list[Entry]) -> list[dict[str, Any]]:
     people, cases = queries.names(found)
     return [
@@ -143,11 +159,6 @@ def _rows(found: list[Entry]) -> list[dict[str, Any]]:
         }
         for entry in found
     ]
-
-
-def _number(request: HttpRequest, name: str) -> int | None:
-    typed = request.GET.get(name, "")
-    return int(typed) if typed.isdecimal() and len(typed) < 19 else None
 
 
 def _without(request: HttpRequest, *names: str) -> str:

@@ -11,11 +11,12 @@ from rest_framework.views import APIView
 
 from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Role
+from mugsearch.accounts.scopes import Sensitive
 from mugsearch.disclosure import queries, services, views
 
 
 class Disclosure(APIView):
-    permission_classes = (role_permission(Role.AUDITOR, Role.SUPERVISOR),)
+    permission_classes = (role_permission(Role.AUDITOR, Role.SUPERVISOR, sensitive=Sensitive.EXPORT),)
 
     @extend_schema(request=None, responses={(200, "application/zip"): OpenApiTypes.BINARY})
     def post(self, request: Request, pk: UUID) -> HttpResponseBase:

@@ -46,11 +46,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Content:
-    """`data` is bundle.json, but for the digests of `pictures`; `shown`: the candidates who are not tombstones."""
+    """`data` is bundle.json, but for the digests of `pictures`; `shown`: the candidates who are not tombstones, and
+    `beside`: the rows that name another booking beside one."""
 
     data: dict[str, Any]
     pictures: list[Picture]
     shown: list[UUID]
+    beside: list[int]
     disclosed: set[int]  # numbers of entries
     first: int
     last: int
@@ -102,7 +104,8 @@ def of_search(search: Search, *, by: User, made: Entry) -> Content:
         },
     }
     shown = [one.pk for one in candidates if one.forgotten_at is None]
-    return Content(data, pictures, shown, {one.number for one in entries}, entries[0].number, head.number)
+    beside = [sibling.pk for one in candidates for sibling in one.siblings.all()]
+    return Content(data, pictures, shown, beside, {one.number for one in entries}, entries[0].number, head.number)
 
 
 def _probe(probe: Probe, pictures: list[Picture]) -> dict[str, Any]:

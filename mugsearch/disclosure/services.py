@@ -21,14 +21,15 @@ from mugsearch.accounts.models import Role, User
 from mugsearch.accounts.services import require
 from mugsearch.audit import services as audit
 from mugsearch.audit.models import Entry
-from mugsearch.disclosure import content, links, queries, signing
+from mugsearch.disclosure import content, links, queries
 from mugsearch.disclosure.archive import Archive
 from mugsearch.disclosure.content import Content
 from mugsearch.disclosure.verify_bundle import CONTENT, FORMAT, HEAD, MANIFEST, SIGNATURE
 from mugsearch.engine import images
 from mugsearch.errors import NotAllowed, Unavailable, WrongState
-from mugsearch.probes.models import Candidate, Probe, Search
+from mugsearch.probes.models import Candidate, Probe, Search, SiblingPhoto
 from mugsearch.vault import services as vault
+from mugsearch.vault import signing
 from reviews import notice
 from reviews.queries import examination_state
 
@@ -65,6 +66,11 @@ def require_possible(*, by: User, search: Search) -> None:
     require(by, Role.AUDITOR, Role.SUPERVISOR)
     if not queries.within_reach(by).filter(pk=search.pk).exists():
         raise NotAllowed("This search is another agency's.")
+    if queries.is_own(by, search):
+        raise NotAllowed(
+            "You are or were on this case, and nobody discloses their own. Another auditor can make the bundle, or a "
+            "supervisor of the case's agency who never was on it."
+        )
     if queries.is_blind(by, search):
         raise NotAllowed(
             "A bundle shows ranks, scores and what others concluded. You examine, and have not concluded this search, "
@@ -72,6 +78,13 @@ def require_possible(*, by: User, search: Search) -> None:
         )
     if search.probe.state == Probe.State.ERASED:
         raise WrongState("The image of this search was erased by rule, so its bundle can't be made any more.")
+    if queries.is_archived(search):
+        files = " and ".join(queries.archives_of(search))
+        raise WrongState(
+            "Entries about this search have left the database for the archive, so its bundle can't be made any more. "
+            f"Ask the operator for {files} and the head beside it: the entries name this search as {search.pk}, and "
+            "verify_audit.py checks them, see docs/disclosure.md."
+        )
     if not examination_state(search).over:
         raise WrongState("This search has not been examined to the end yet. Its bundle can be made after that.")
 
@@ -142,7 +155,8 @@ def _texts(search: Search, found: Content, printed: dict[str, str]) -> Iterator[
 
 
 def _require_nobody_erased(found: Content) -> None:
-    if Candidate.objects.filter(pk__in=found.shown, forgotten_at__isnull=False).exists():
+    gone = Candidate.objects.filter(pk__in=found.shown, forgotten_at__isnull=False).exists()
+    if gone or SiblingPhoto.objects.filter(pk__in=found.beside).count() != len(found.beside):
         raise WrongState("Somebody on the list was erased while the bundle was made. Make it anew.")
 
 

@@ -9,11 +9,13 @@ from django.views.decorators.http import require_GET, require_POST
 
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
+from mugsearch.accounts.scopes import Sensitive
 from mugsearch.audit import services as audit
-from mugsearch.disclosure import queries, services, signing
+from mugsearch.disclosure import queries, services
 from mugsearch.disclosure.forms import CaseNumberForm
 from mugsearch.disclosure.services import Bundle
 from mugsearch.errors import MugsearchError
+from mugsearch.vault import signing
 
 
 @needs(Role.AUDITOR, Role.SUPERVISOR)
@@ -44,7 +46,7 @@ def search(request: HttpRequest, search_id: UUID) -> HttpResponse:
     return render(request, "disclosure/search.html", context)
 
 
-@needs(Role.AUDITOR, Role.SUPERVISOR)
+@needs(Role.AUDITOR, Role.SUPERVISOR, sensitive=Sensitive.EXPORT)
 @require_POST
 def bundle(request: HttpRequest, search_id: UUID) -> HttpResponseBase:
     user = signed_in(request)

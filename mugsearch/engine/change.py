@@ -5,6 +5,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mugsearch import failpoints
 from mugsearch.engine import scan
 from mugsearch.engine.segments import BLOCK, FACTS, IndexFile, Locks
 
@@ -79,6 +80,7 @@ class Change:
             if len(touched):
                 file.write_header(about | {"torn": True})  # whoever reads this: its writer died in here
                 file.zero(gone)
+                failpoints.reached("index.zeroed")
                 for name, region in values.items():
                     file.write(name, slots, region)
                 file.write("sums", touched, file.digests(touched))

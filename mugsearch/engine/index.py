@@ -126,6 +126,15 @@ class FaceIndex:
             ids = self._file.ids(about["rows"])
             return np.sort(ids[ids != 0])
 
+    def vectors(self, ids: ArrayLike) -> NDArray[np.float32]:
+        """(n, dimension): of those of `ids` (m,) that it holds, by slot. The only copy, for the caller to wipe."""
+        keys = np.asarray(ids, np.int64).reshape(-1)
+        with self._read() as about:
+            slots = np.flatnonzero(np.isin(self._file.ids(about["rows"]), keys[keys > 0]))
+            rows = np.zeros((len(slots), self.dimension), np.float32)
+            self._file.read("vectors", slots, rows)
+            return rows
+
     def contents(
         self, first: int = 1, last: int = 2**63 - 1
     ) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[Any]]:

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Role
+from mugsearch.accounts.scopes import Sensitive
 from mugsearch.audit import services as audit
 from mugsearch.audit.reading import Recorded
 from mugsearch.errors import BadInput
@@ -24,6 +25,7 @@ from mugsearch.gallery.models import Booking, BookingQuerySet, ImportReject, Imp
 from mugsearch.gallery.paging import LongPages
 
 RECORDS = [role_permission(Role.RECORDS)]
+EXPORT = [role_permission(Role.RECORDS, sensitive=Sensitive.EXPORT)]
 SEXES = [(code, code) for code in sorted(set(manifest.SEXES.values()))]
 
 
@@ -124,6 +126,8 @@ class ImportSerializer(serializers.ModelSerializer[ImportRun]):
 
 
 class RejectSerializer(serializers.ModelSerializer[ImportReject]):
+    photo = serializers.CharField(read_only=True)
+    booking_number = serializers.CharField(read_only=True)
     reason = serializers.CharField(source="explained", read_only=True)
 
     class Meta:
@@ -382,7 +386,7 @@ class OneImport(Recorded, generics.RetrieveAPIView[ImportRun]):
 class Rejects(generics.ListAPIView[ImportReject]):
     """The rows of an import that could not be taken, by line."""
 
-    permission_classes = RECORDS
+    permission_classes = EXPORT
     serializer_class = RejectSerializer
     queryset = ImportReject.objects.none()
 

@@ -8,8 +8,9 @@ import datetime
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Self
+from uuid import UUID
 
 from django.db import models
 
@@ -17,14 +18,19 @@ from mugsearch.gallery.numbers import normalised
 from mugsearch.vault import services as vault
 from mugsearch.vault.digests import keyed
 
+BATCH = 5000  # rows in one statement
+LOST = "(its data key is lost)"
 UNDER_AGE = 18  # years on the day of the booking
 
 
 def told(name: str, unknown: str | None = "") -> Any:
-    """An attribute of a `Sealed` model that is kept in its sealed text."""
+    """An attribute of a `Sealed` model that is kept in its sealed text. Without the key a text reads as LOST."""
 
     def get(row: "Sealed") -> Any:
-        return row.identity.get(name, unknown)
+        try:
+            return row.identity.get(name, unknown)
+        except vault.KeyDestroyed:
+            return LOST if unknown == "" else unknown
 
     def put(row: "Sealed", value: Any) -> None:
         row.identity[name] = value
@@ -33,7 +39,7 @@ def told(name: str, unknown: str | None = "") -> Any:
 
 
 class Sealed(models.Model):
-    """A row that is the owner of a data key, and `told` attributes sealed under it."""
+    """A row with `told` attributes, which are sealed under a data key: as a rule the row's own."""
 
     TOLD: ClassVar[tuple[str, ...]]  # the names of the attributes
     FOUND_BY: ClassVar[tuple[str, ...]]  # columns that `find_by` writes
@@ -56,20 +62,48 @@ class Sealed(models.Model):
         super().refresh_from_db(*args, **kwargs)
 
     @property
+    def key_owner(self) -> UUID:
+        owner: UUID = self.pk
+        return owner
+
+    @property
+    def is_readable(self) -> bool:
+        """Not while it is being erased, nor when its key is lost: older keys were restored."""
+        try:
+            _ = self.identity
+        except vault.KeyDestroyed:
+            return False
+        return True
+
+    @property
     def identity(self) -> dict[str, Any]:
-        """Opened once per instance. Raises vault.KeyDestroyed when the row is being erased."""
+        """Opened once per instance. Raises vault.KeyDestroyed where it isn't readable."""
         if "_identity" not in self.__dict__:
             self.__dict__["_identity"] = (
-                _read(vault.unseal(self.pk, "identity", bytes(self.sealed))) if self.sealed else {}
+                _read(vault.unseal(self.key_owner, "identity", bytes(self.sealed))) if self.sealed else {}
             )
         found: dict[str, Any] = self.__dict__["_identity"]
         return found
 
     def seal(self) -> None:
-        """Before the row is written; `save` does it. The key is durable before anything is sealed under it."""
-        vault.create_key(self.pk)
-        self.sealed = vault.seal(self.pk, "identity", _written(self.identity))
+        """Before the row is written; `save` does it."""
+        self.sealed = b""
+        if any(self.identity.values()):
+            self.make_key()
+            self.sealed = vault.seal(self.key_owner, "identity", _written(self.identity))
         self.find_by()
+
+    def make_key(self) -> None:
+        """It is durable before anything is sealed under it. Harmless where there is one already."""
+        vault.create_key(self.key_owner)
+
+    @classmethod
+    def create_all(cls, rows: Sequence[Self]) -> None:
+        """With one wait of the vault for all their keys."""
+        vault.create_keys(row.key_owner for row in rows if any(row.identity.values()))
+        for row in rows:
+            row.seal()
+        cls._default_manager.bulk_create(rows, batch_size=BATCH)
 
     def find_by(self) -> None:
         """Write the columns of FOUND_BY."""

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
+from mugsearch.accounts.scopes import Sensitive
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, Unavailable
 from mugsearch.gallery import manifest, progress, rejects, services
@@ -73,7 +74,7 @@ def import_progress(request: HttpRequest, run_id: UUID) -> HttpResponse:
     return response
 
 
-@needs(Role.RECORDS)
+@needs(Role.RECORDS, sensitive=Sensitive.EXPORT)
 @require_GET
 def import_rejects(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
     user = signed_in(request)

@@ -22,6 +22,7 @@ from django.conf import settings
 from django.db import transaction
 from numpy.typing import NDArray
 
+from mugsearch import failpoints
 from mugsearch.audit import services as audit
 from mugsearch.engine.change import Change
 from mugsearch.engine.index import FILE, FaceIndex, IndexDamaged, State
@@ -31,12 +32,13 @@ from mugsearch.gallery.models import Encoder, Template
 from mugsearch.gallery.readiness import NotReady
 from mugsearch.vault import services as vault
 
-__all__ = ["NotReady", "catch_up", "forget", "mend", "rebuild", "reset", "start_over", "verify"]
+__all__ = ["Forgotten", "NotReady", "catch_up", "count", "forget", "mend", "rebuild", "reset", "start_over", "verify"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_LOOKED_AT = 50  # places of a list that a removed vector could come back on; its own would be the first
 _OURS = re.compile("[0-9a-f]{16}")  # folders of indexes, see _folder
 
 
@@ -50,6 +52,15 @@ class _Held:
     file: os.stat_result | None
     why: str = ""
     mended: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """`generation`: the index holds none of them then. `searches`: how many of the vectors were in the index before,
+    and were searched with afterwards."""
+
+    generation: int
+    searches: int
 
 
 _lock = RLock()
@@ -96,25 +107,51 @@ def start_over(encoder: Encoder) -> None:
         _make(encoder, why="asked_for")
 
 
-def forget(template_ids: Iterable[int]) -> int:
-    """Apply all changes, and prove that none of the ids is in the index, and that nothing beside it may hold them.
+def forget(template_ids: Iterable[int]) -> Forgotten:
+    """Apply all changes, and prove that none of the ids is in the index, and that nothing beside it may hold them. The
+    vectors that are still in it are taken in hand before, and afterwards each is searched with: none comes back.
 
     What is dropped has been overwritten and read back when a change ends, and other processes map the same pages.
-    Returns the generation that holds none of the ids. Raises Unavailable when one is still there, or may be.
+    Raises Unavailable when one is still there, or may be.
     """
     gone = np.array(sorted(set(template_ids)), np.int64)
-    with _lock:
-        encoder = Encoder.objects.get(state=Encoder.State.ACTIVE)
+    encoder = Encoder.objects.get(state=Encoder.State.ACTIVE)
+    with _lock, _in_hand(encoder, gone) as vectors:
         while not _change(encoder, lambda change: filling.take_in_log(change, encoder)):
             pass
+        failpoints.reached("index.changed")
         index = _opened(encoder).index
         generation = index.state().generation
         if left := np.count_nonzero(np.isin(gone, index.ids())):
             raise Unavailable(f"{left} vectors are still in the index.")
+        if any(hit.id in gone for found in index.search_many(vectors, _LOOKED_AT) for hit in found.hits):
+            raise Unavailable("A search with a vector that was removed still finds it.")
         _erase_other_indexes(encoder)
         if others := _beside(encoder):
             raise Unavailable(f"Remove what lies beside the index, as it may hold vectors: {', '.join(others)}.")
-        return generation
+        return Forgotten(generation, searches=len(vectors))
+
+
+@contextmanager
+def _in_hand(encoder: Encoder, ids: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+    """The vectors (n, dimension) of those the index holds now, wiped when the block ends. Of one that is damaged none:
+    it is made anew without them."""
+    try:
+        vectors = _opened(encoder).index.vectors(ids)
+    except IndexDamaged:
+        vectors = np.zeros((0, encoder.dimension), np.float32)
+    try:
+        yield vectors
+    finally:
+        vectors.fill(0)
+
+
+def count(template_ids: Iterable[int]) -> int:
+    """How many of them the index holds as it is now."""
+    sought = np.array(sorted(set(template_ids)), np.int64)
+    with _lock:
+        index = _opened(Encoder.objects.get(state=Encoder.State.ACTIVE)).index
+        return int(np.count_nonzero(np.isin(sought, index.ids())))
 
 
 def verify(encoder: Encoder) -> tuple[int, int]:

@@ -15,6 +15,8 @@ _GALLERY = 0x6D756702
 _CHANGES = 0x6D756703
 _REENCODING = 0x6D756704
 _SWEEPING = 0x6D756705
+_FINISHING = 0x6D756706
+_ARCHIVING = 0x6D75670B
 
 
 def writing() -> None:
@@ -38,6 +40,26 @@ def reencoding_alone() -> AbstractContextManager[bool]:
 def sweeping_alone() -> AbstractContextManager[bool]:
     """The same for the sweep of what the rules of retention say."""
     return _alone(_SWEEPING)
+
+
+def finishing_alone() -> AbstractContextManager[bool]:
+    """The same for what is done for many expungements at once, such as VACUUM."""
+    return _alone(_FINISHING)
+
+
+def archiving_alone() -> AbstractContextManager[bool]:
+    """The same for taking old entries out of the record."""
+    return _alone(_ARCHIVING)
+
+
+def sweep_under_way() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND database = "
+            "(SELECT oid FROM pg_database WHERE datname = current_database()) AND (classid, objid) = (0, %s))",
+            [_SWEEPING],
+        )
+        return bool(cursor.fetchone()[0])
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import datetime
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from django.utils import timezone
 
@@ -49,7 +50,7 @@ SEXES = {
 MOST_BYTES = 64 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Row:
     """One photograph of one booking; `line` is where the row begins in the file, the header being line 1."""
 
@@ -68,11 +69,11 @@ class Row:
     charge: str = ""
     disposition: str = ""
 
-    @property
+    @cached_property
     def id_digest(self) -> str:
         return identity.of_person(self.person_id)
 
-    @property
+    @cached_property
     def number_digest(self) -> str:
         return identity.of_booking(self.booking_number)
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, Role, User
 from mugsearch.gallery import identity
-from mugsearch.gallery.identity import Sealed, told
+from mugsearch.gallery.identity import LOST, Sealed, told
 
 M_co = TypeVar("M_co", bound=models.Model, covariant=True)
 
@@ -115,7 +115,8 @@ class Person(Sealed):
         ]
 
     def __str__(self) -> str:
-        return ", ".join(part for part in (self.family_name, self.given_names) if part) or self.person_id
+        names = ", ".join(part for part in (self.family_name, self.given_names) if part)
+        return (names or str(self.person_id)) if self.is_readable else LOST
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         is_new = self._state.adding
@@ -423,13 +424,22 @@ class ImportRun(models.Model):
         return f"import {self.created_at:%Y-%m-%d %H:%M}"
 
 
-class ImportReject(models.Model):
-    """A row that could not be taken, with a reason a clerk understands."""
+class ImportReject(Sealed):
+    """A row that could not be taken, with a reason a clerk understands.
+
+    Its booking may not be here, so what names one is sealed under a key of its own.
+    """
+
+    TOLD = ("photo", "booking_number")
+    FOUND_BY = ("number_digest",)
+
+    photo = told("photo")  # its path in the manifest
+    booking_number = told("booking_number")  # as it was typed there
 
     run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="rejects")
     line = models.PositiveIntegerField(help_text="Line in the manifest; the header is line 1.")
-    photo = models.CharField(max_length=300, blank=True)
-    booking_number = models.CharField(max_length=64, blank=True)
+    owner = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    number_digest = models.CharField(max_length=64, blank=True, editable=False)
     reason = models.CharField(max_length=300)
     # The booking of another person, of the same agency, that holds the row's photo: gone with it, so that no
     # reason names a booking that was expunged.
@@ -443,6 +453,13 @@ class ImportReject(models.Model):
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.reason}"
+
+    @property
+    def key_owner(self) -> uuid.UUID:
+        return self.owner
+
+    def find_by(self) -> None:
+        self.number_digest = identity.of_booking(self.booking_number) if self.booking_number else ""
 
     def explained(self) -> str:
         """The reason as the clerk reads it."""

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from mugsearch.launch import CannotStart
 from mugsearch.launch.children import run_to_end
 from mugsearch.launch.places import CHECKOUT, Places
 from mugsearch.launch.services import services, throw_away_services
+from mugsearch.launch.trial_roles import with_trial_roles
 
 PYTHON = sys.executable
 
 
 def main(arguments: list[str]) -> int:
     os.umask(0o077)
+    # Memory holds faces and names: it is not to be written to a disk by a crash. Children inherit it, PostgreSQL too.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     command, rest = arguments[0], arguments[1:]
     try:
         return _COMMANDS[command](rest)
@@ -57,7 +61,8 @@ def manage(arguments: list[str]) -> int:
 
 def test(arguments: list[str]) -> int:
     with throw_away_services(durable=False) as environ:
-        return run_to_end([PYTHON, "-m", "pytest", *(arguments or ["-n", "2"])], environ=environ, folder=CHECKOUT)
+        command = [PYTHON, "-m", "pytest", *(arguments or ["-n", "2"])]
+        return run_to_end(command, environ=with_trial_roles(environ), folder=CHECKOUT)
 
 
 def bench(arguments: list[str]) -> int:

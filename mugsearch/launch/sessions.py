@@ -7,10 +7,13 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from datetime import time as time_of_day
 from pathlib import Path
 
+from mugsearch import closed
 from mugsearch.launch import CannotStart
 from mugsearch.launch.children import run_to_end
+from mugsearch.launch.environment import OWNERS, given
 from mugsearch.launch.held import Held
 from mugsearch.launch.places import CHECKOUT, Places
 from mugsearch.launch.services import services, start_over
@@ -19,17 +22,20 @@ from mugsearch.launch.terminal import Terminal
 
 _ANSWER_SECONDS = 60.0
 _PORTS_TRIED = 50
+_RENEW_AT = "04:30"  # on this machine's clock: after the sweep and the nightly checks, in most zones
 
 
 def run_demo(*, fresh: bool, photos: Path | None, port: int) -> int:
     """A running system with faces in it, on plain HTTP for this machine only."""
     started = time.monotonic()
+    _require_an_owner()
     places = Places.chosen()
     places.prepare()
-    with _the_only_one(places) as held:
+    with _the_only_one(places, closed_too=fresh) as held:
         if fresh:
             start_over(places)
-        with services(places, plain_http=True) as environ:
+        with services(places, plain_http=True) as served:
+            environ = {**served, "MUGSEARCH_DEMO": "1"}
             _prepare(environ, settings_up=["demo_setup", *(["--photos", str(photos.absolute())] if photos else [])])
             return _run(places, held, environ, host="127.0.0.1", port=port, started=started, sign_ins=True)
 
@@ -38,7 +44,10 @@ def run_serve(*, host: str, port: int, plain_http: bool) -> int:
     """The production processes; TLS ends at the proxy in front of them."""
     if os.environ.get("MUGSEARCH_INSECURE_HTTP") and not plain_http:
         raise CannotStart("MUGSEARCH_INSECURE_HTTP is set. For production unset it; to mean it, give --insecure-http.")
+    if os.environ.get("MUGSEARCH_DEMO"):
+        raise CannotStart("MUGSEARCH_DEMO shows everybody's code, and only ./run demo sets it. Unset it.")
     started = time.monotonic()
+    _require_an_owner()
     places = Places.chosen()
     places.prepare()
     with _the_only_one(places) as held, services(places, plain_http=plain_http) as environ:
@@ -46,7 +55,21 @@ def run_serve(*, host: str, port: int, plain_http: bool) -> int:
         return _run(places, held, environ, host=host, port=port, started=started, sign_ins=False)
 
 
-def _the_only_one(places: Places) -> Held:
+def _require_an_owner() -> None:
+    """On a server of one's own the tables are made by another role than the one that serves."""
+    if given("DATABASE_URL") and not given(OWNERS[0]):
+        raise CannotStart(
+            "DATABASE_URL is set and MUGSEARCH_OWNER_DATABASE_URL is not. The service has to connect as a role that "
+            "owns no table. If DATABASE_URL names the owner, call it MUGSEARCH_OWNER_DATABASE_URL; then, as a "
+            "superuser, CREATE ROLE mugsearch_service LOGIN PASSWORD '…'; and name that role in DATABASE_URL. The "
+            'rest is done at the next start. See docs/operator.md, "Two roles in PostgreSQL".'
+        )
+
+
+def _the_only_one(places: Places, *, closed_too: bool = False) -> Held:
+    """`closed_too`: also where a restore has not finished, because everything is deleted next."""
+    if not closed_too and (reason := closed.reason(places.var)):
+        raise CannotStart(reason)
     held = Held(places.locks / "running")
     if not held.alone_now():
         address = held.read().strip()
@@ -81,7 +104,9 @@ def _run(
         folder=CHECKOUT,
         logs=places.log,
         terminal=terminal,
+        renew_at=renewal(),
     )
+    signal.signal(signal.SIGUSR1, supervisor.renew_now)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, supervisor.on_signal)
     answer = _Answer(host, port, environ["ALLOWED_HOSTS"])
@@ -109,8 +134,21 @@ def _welcome(terminal: Terminal, places: Places, address: str, seconds: float, *
     terminal.say("\nCtrl-C stops it.")
 
 
+def renewal() -> time_of_day | None:
+    """When processes are renewed: ``MUGSEARCH_RENEW_AT``, as 04:30, or ``never`` where something else does it.
+
+    Raises:
+        CannotStart: if it is neither.
+    """
+    told = os.environ.get("MUGSEARCH_RENEW_AT") or _RENEW_AT
+    try:
+        return None if told == "never" else time_of_day.fromisoformat(told)
+    except ValueError:
+        raise CannotStart(f"MUGSEARCH_RENEW_AT is {told}; it has to be a time as 04:30, or never.") from None
+
+
 def processes(places: Places, *, host: str, port: int) -> list[Service]:
-    """Web, the one search worker (it owns the index), the import worker, and the clock."""
+    """Web, the one search worker (it owns the index), the import worker, the one that acts as owner, and the clock."""
     python = sys.executable
     celery = [python, "-m", "celery", "--quiet", "-A", "mugsearch.celery:app"]
     # Without mingle, gossip and heartbeat: these talk to other workers through a broker that has no server.
@@ -127,15 +165,22 @@ def processes(places: Places, *, host: str, port: int) -> list[Service]:
             [
                 python, "-m", "gunicorn", "mugsearch.wsgi:application", "--bind", f"{host}:{port}",
                 "--worker-class", "gthread", "--workers", "2", "--threads", "4", "--no-control-socket",
-                "--graceful-timeout", "3", "--timeout", "60", "--log-level", "warning",
+                "--graceful-timeout", "60", "--timeout", "60", "--log-level", "warning",
+                "--forwarder-headers", "",  # else any client says SCRIPT_NAME through a proxy on this machine
             ],
-            ends_first=True, orphaned=signal.SIGTERM,
+            ends_first=True, orphaned=signal.SIGTERM, renewed=signal.SIGHUP,
         ),
         Service("search worker", [*celery, *worker, "--pool=solo", "-Q", "search", "-n", "search@localhost"]),
         # Threads, so that a long import holds up neither a picked face nor an expungement.
         Service(
             "import worker",
             [*celery, *worker, "--pool=threads", "--concurrency=3", "-Q", "import", "-n", "import@localhost"],
+        ),
+        # Removed rows leave the tables here, which only their owner may do: so it touches nothing that was uploaded.
+        Service(
+            "maintenance worker",
+            [*celery, *worker, "--pool=solo", "-Q", "maintenance", "-n", "maintenance@localhost"],
+            owner=True,
         ),
         Service(
             "scheduler",

@@ -1,4 +1,7 @@
-"""The parent of all processes: starts them, listens to them, starts a dead one again, ends all in order."""
+"""The parent of all processes: starts them, listens to them, starts a dead one again, ends all in order.
+
+Once a night it renews them, one after the other: what Python frees stays readable in a process until it ends.
+"""
 
 import io
 import os
@@ -11,9 +14,12 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from pathlib import Path
 
 from mugsearch.launch.children import tied
+from mugsearch.launch.environment import without_owner
 from mugsearch.launch.terminal import Journal, Terminal
 
 #: So many deaths in so many seconds, and starting it once more would not help.
@@ -21,6 +27,8 @@ DEATHS = 5
 WITHIN_SECONDS = 60.0
 _LONGEST_PAUSE = 8.0
 _LAST_LINES = 6
+#: So long may one that is renewed go on with what it is doing. What is cut off then is taken up again: see resume.
+_RENEWAL_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -29,12 +37,16 @@ class Service:
 
     ``ends_first``: it takes work in and is stopped before those who do the work. ``orphaned``: what the kernel
     sends it if this process is killed; one that has processes of its own needs SIGTERM to take them along.
+    ``renewed``: what has it end its work for a new start; SIGHUP for one that renews its own processes and stays.
+    ``owner``: it is told how to connect as the owner of the tables; no other is.
     """
 
     name: str
     command: Sequence[str]
     ends_first: bool = False
     orphaned: signal.Signals = signal.SIGKILL
+    renewed: signal.Signals = signal.SIGTERM
+    owner: bool = False
 
 
 @dataclass
@@ -61,6 +73,8 @@ class Supervisor:
         logs: Path,
         terminal: Terminal,
         patience: float = 4.0,
+        renew_at: time_of_day | None = None,
+        renewal_patience: float = _RENEWAL_SECONDS,
     ) -> None:
         self._services = services
         self._environ = dict(environ)
@@ -72,6 +86,11 @@ class Supervisor:
         self._deaths: dict[str, list[float]] = {service.name: [] for service in services}
         self._due: dict[str, float] = {}
         self._asked_to_end = 0
+        self._renew_at = renew_at
+        self._renewal_patience = renewal_patience
+        self._next_night = next_time(renew_at) if renew_at else None
+        self._to_renew: deque[str] = deque()
+        self._renewing: tuple[str, float] | None = None  # who, and until when it may take its time
 
     # --- starting and watching ---
 
@@ -82,8 +101,13 @@ class Supervisor:
     def watch(self, until: Callable[[], bool] = lambda: False) -> int:
         """Keeps the services running; 0 after ``until()`` or a signal, 1 after one that kept dying."""
         while not self._asked_to_end and not until():
+            self._renew()
             for name in [name for name, running in self._running.items() if _has_ended(running.process)]:
-                if not self._bury(self._running.pop(name)):
+                if self._renewing and name == self._renewing[0]:
+                    self._renewing = None
+                    _end_group(self._running[name])
+                    self._launch(self._running.pop(name).service)
+                elif not self._bury(self._running.pop(name)):
                     return 1
             for name in [name for name, due in self._due.items() if due <= time.monotonic()]:
                 del self._due[name]
@@ -98,13 +122,33 @@ class Supervisor:
             for running in list(self._running.values()):
                 _signal_group(running.process, signal.SIGKILL)
 
+    def renew_now(self, number: int = 0, frame: object = None) -> None:
+        """All of them, one after the other, while ``watch`` runs; a signal handler, too."""
+        self._to_renew = deque(service.name for service in self._services)
+
     @property
     def asked_to_end(self) -> bool:
         return self._asked_to_end > 0
 
+    def _renew(self) -> None:
+        """The next step of a renewal, if one is due."""
+        if self._renew_at and self._next_night and datetime.now(UTC) >= self._next_night:
+            self._next_night = next_time(self._renew_at)
+            self.renew_now()
+        if self._renewing:
+            name, until = self._renewing
+            if time.monotonic() > until and name in self._running:
+                _signal_group(self._running[name].process, signal.SIGKILL)
+        # One that is dead or has just been started is new already.
+        elif self._to_renew and (running := self._running.get(self._to_renew.popleft())):
+            if running.service.renewed != signal.SIGHUP:
+                self._renewing = running.service.name, time.monotonic() + self._renewal_patience
+            _signal_leader(running.process, running.service.renewed)
+
     def _launch(self, service: Service) -> None:
+        environ = self._environ if service.owner else without_owner(self._environ)
         process = subprocess.Popen(
-            tied(service.command, service.orphaned), env=self._environ, cwd=self._folder, stdin=subprocess.DEVNULL,
+            tied(service.command, service.orphaned), env=environ, cwd=self._folder, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
         )  # fmt: skip
         last: deque[str] = deque(maxlen=_LAST_LINES)
@@ -157,6 +201,14 @@ class Supervisor:
             for running in group:
                 _end_group(running)
                 del self._running[running.service.name]
+
+
+def next_time(at: time_of_day) -> datetime:
+    """When it is ``at`` on this machine's clock the next time."""
+    today = datetime.now(UTC).astimezone().date()
+    # A time without a zone is the machine's own, on both sides of a change to summer time.
+    times = (datetime.combine(today + timedelta(days=days), at).astimezone() for days in range(3))
+    return next(moment for moment in times if moment > datetime.now(UTC))
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:

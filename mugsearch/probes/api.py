@@ -68,9 +68,13 @@ class SearchSerializer(serializers.ModelSerializer[Search]):
 
     candidates_waiting = serializers.SerializerMethodField()
     filters = FiltersSerializer(source="narrowed_to", read_only=True)
-    encoder = serializers.CharField(source="encoder.name", default=None, read_only=True)
+    encoder = serializers.CharField(source="encoder.name", default=None, allow_null=True, read_only=True)
     edit = serializers.IntegerField(
-        source="edit.number", default=None, read_only=True, help_text="The edit searched with; null: the original."
+        source="edit.number",
+        default=None,
+        allow_null=True,
+        read_only=True,
+        help_text="The edit searched with; null: the original.",
     )
 
     class Meta:
@@ -360,23 +364,6 @@ class TryAgain(APIView):
         """Put a failed search back into the queue."""
         search = get_object_or_404(Search.objects.visible_to(signed_in(request)), pk=pk)
         return Response(SearchSerializer(services.try_again(by=signed_in(request), search=search)).data)
-
-
-class ShareSerializer(serializers.Serializer[Any]):
-    username = serializers.CharField(max_length=64)
-
-
-class ShareCase(APIView):
-    permission_classes = INVESTIGATOR
-
-    @extend_schema(request=ShareSerializer, responses={204: None})
-    def post(self, request: Request, pk: UUID) -> Response:
-        """Put another investigator of the agency on the case."""
-        case = get_object_or_404(Case.objects.visible_to(signed_in(request)), pk=pk)
-        body = ShareSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        services.share(by=signed_in(request), case=case, **body.validated_data)
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class CasePriority(APIView):

@@ -1,11 +1,15 @@
 from django.urls import path
 
-from mugsearch.probes import api, calibration_api, edit_api, policy_api
+from mugsearch.probes import api, calibration_api, edit_api, policy_api, sharing_api
 
 urlpatterns = [
     path("calibrations", calibration_api.Calibrations.as_view(), name="api_calibrations"),
     path("cases", api.Cases.as_view(), name="api_cases"),
-    path("cases/<uuid:pk>/share", api.ShareCase.as_view(), name="api_share_case"),
+    path("cases/assign", sharing_api.AssignCase.as_view(), name="api_assign_case"),
+    path("cases/<uuid:pk>/members", sharing_api.CaseMembers.as_view(), name="api_case_members"),
+    path("cases/<uuid:pk>/members/<uuid:user>", sharing_api.OneMember.as_view(), name="api_case_member"),
+    path("cases/<uuid:pk>/share", sharing_api.ShareCase.as_view(), name="api_share_case"),
+    path("cases/<uuid:pk>/hand-over", sharing_api.HandOver.as_view(), name="api_hand_over_case"),
     path("cases/<uuid:pk>/priority", api.CasePriority.as_view(), name="api_case_priority"),
     path("probes", api.Probes.as_view(), name="api_probes"),
     path("probes/<uuid:pk>", api.OneProbe.as_view(), name="api_probe"),

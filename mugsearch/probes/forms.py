@@ -9,7 +9,7 @@ from mugsearch.engine import edits
 from mugsearch.errors import BadInput
 from mugsearch.probes import policy
 from mugsearch.probes.filters import SEXES, Filters
-from mugsearch.probes.models import Case, PriorityChange, Probe, ProbeEdit
+from mugsearch.probes.models import Case, Membership, PriorityChange, Probe, ProbeEdit
 from mugsearch.probes.services import Purpose
 
 _NARROWING = [field.name for field in fields(Filters)]
@@ -176,5 +176,23 @@ class PriorityForm(forms.Form):
     )
 
 
+_REASON: dict[str, Any] = {"max_length": Membership.REASON_LIMIT, "widget": forms.Textarea(attrs={"rows": 2})}
+
+
 class ShareForm(forms.Form):
     username = forms.CharField(label="User name of the investigator", max_length=64)
+    reason = forms.CharField(
+        required=False,
+        help_text="Needed for somebody of another agency. It stays with the case. Name nobody.",
+        **_REASON,
+    )
+
+
+class HandOverForm(forms.Form):
+    username = forms.CharField(label="User name of who is responsible from now on", max_length=64)
+    reason = forms.CharField(help_text="It stays with the case. Name nobody.", **_REASON)
+
+
+class AssignForm(HandOverForm):
+    number = forms.CharField(label="Case number", max_length=64)
+    field_order = ("number", "username", "reason")

@@ -1,4 +1,4 @@
-"""Cases, the probe images uploaded under them, edits of these, searches with one face, and the candidates found."""
+"""The probe images uploaded under cases, edits of these, searches with one face, and the candidates found."""
 
 import uuid
 from typing import ClassVar
@@ -7,71 +7,18 @@ from django.db import connection, models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from mugsearch.accounts.models import Agency, Role, User
+from mugsearch.accounts.models import Role, User
 from mugsearch.engine import edits
 from mugsearch.gallery.models import Encoder, Person, Photo
+from mugsearch.probes.case_models import Case, CaseQuerySet, Membership, PriorityChange
 from mugsearch.probes.filters import Filters
 from mugsearch.trials.models import Trial, TrialPhoto
 
+__all__ = ["Case", "CaseQuerySet", "Membership", "PriorityChange"]  # models of this room from another file
 
-class CaseQuerySet(models.QuerySet["Case"]):
-    def visible_to(self, user: User) -> "CaseQuerySet":
-        """Investigators see the cases they are on. Nobody else sees a case as such."""
-        if not user.has_role(Role.INVESTIGATOR):
-            return self.none()
-        return self.filter(members=user)
-
-
-class Case(models.Model):
-    """PostgreSQL refuses a priority that the latest PriorityChange doesn't say (migration 0009)."""
-
-    class Priority(models.TextChoices):
-        """Which searches examiners are offered first. The most urgent is named first."""
-
-        URGENT = "urgent", "Urgent"
-        NORMAL = "normal", "Normal"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+")
-    number = models.CharField("case number", max_length=64)
-    opened_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    members = models.ManyToManyField(User, related_name="cases")
-    priority = models.CharField(max_length=6, choices=Priority, default=Priority.NORMAL)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    objects: ClassVar = CaseQuerySet.as_manager()
-
-    class Meta:
-        ordering: ClassVar = ["-created_at"]
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["agency", "number"], name="one_case_per_number"),
-        ]
-
-    def __str__(self) -> str:
-        return self.number
-
-
-class PriorityChange(models.Model):
-    """Who made a case urgent, or normal again, and why. PostgreSQL refuses change and deletion (migration 0009)."""
-
-    REASON_LIMIT: ClassVar = 1000
-
-    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="priority_changes")
-    priority = models.CharField(max_length=6, choices=Case.Priority)
-    reason = models.TextField(max_length=REASON_LIMIT)
-    by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    at = models.DateTimeField(default=timezone.now, editable=False)
-
-    class Meta:
-        ordering: ClassVar = ["-id"]  # which follows the lock on the case
-        constraints: ClassVar = [
-            models.CheckConstraint(
-                condition=Q(priority__in=["urgent", "normal"]) & ~Q(reason=""), name="priority_changed_for_a_reason"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.priority
+# Any fixed number will do; it only has to differ from the other advisory locks (see gallery.locks). Not a lock of the
+# table: that is for who may change its rows.
+_POLICY_LOCK = 0x6D756707
 
 
 class ProbeQuerySet(models.QuerySet["Probe"]):
@@ -212,7 +159,7 @@ class PolicyVersion(models.Model):
     def lock() -> None:
         """Until the transaction ends nobody else adds a version."""
         with connection.cursor() as cursor:
-            cursor.execute("LOCK TABLE probes_policyversion IN SHARE ROW EXCLUSIVE MODE")
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_POLICY_LOCK])
 
 
 class Calibration(models.Model):

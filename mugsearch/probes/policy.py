@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from mugsearch.probes import retention_rules
+from mugsearch.probes import retention_rules, signal_rules
 from mugsearch.probes.models import PolicyVersion
 from mugsearch.probes.retention_rules import Retention
 
@@ -52,6 +52,7 @@ class Policy:
     evidence: dict[str, str]
     attestation: str
     retention: Retention
+    signals: dict[str, int]  # thresholds of misuse signals, see probes.signal_rules
     digest: str
 
 
@@ -103,6 +104,7 @@ def _validated(raw: dict[str, Any], digest: str) -> Policy:
         evidence=_labels({"evidence": EVIDENCE, **raw}, "evidence"),
         attestation=_text(raw["attestation"]["text"]),
         retention=retention_rules.read(raw),
+        signals={name: _number(raw.get("signals", {}), name, *rule) for name, rule in signal_rules.RULES.items()},
         digest=digest,
     )
     if not policy.evidence:

@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 
 from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Role
+from mugsearch.accounts.scopes import Sensitive
 from mugsearch.audit import services as audit
 from mugsearch.probes import policy, policy_changes
 from mugsearch.probes.models import PolicyVersion
@@ -42,7 +43,9 @@ class PolicySerializer(serializers.Serializer[policy.Policy]):
 
 
 class PolicyVersionSerializer(serializers.ModelSerializer[PolicyVersion]):
-    by = serializers.CharField(source="by.full_name", default=None, read_only=True, help_text="Null: installed.")
+    by = serializers.CharField(
+        source="by.full_name", default=None, allow_null=True, read_only=True, help_text="Null: installed."
+    )
 
     class Meta:
         model = PolicyVersion
@@ -77,7 +80,10 @@ class PolicyChangeSerializer(PolicyTextSerializer):
 
 
 class CurrentPolicy(APIView):
-    permission_classes = (role_permission(*READERS),)
+    def get_permissions(self) -> Any:
+        if self.request.method == "PUT":
+            return [role_permission(Role.ADMINISTRATOR, sensitive=Sensitive.POLICY)()]
+        return [role_permission(*READERS)()]
 
     @extend_schema(responses=PolicySerializer)
     def get(self, request: Request) -> Response:

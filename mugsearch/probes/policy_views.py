@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
+from mugsearch.accounts import fresh
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role
 from mugsearch.audit import services as audit
@@ -53,13 +54,23 @@ def propose(request: HttpRequest) -> HttpResponse:
     text = form.cleaned_data["file"].read(policy_changes.LARGEST + 1)
     now = policy.current()
     try:
+        fresh.require(request)
         then = policy_changes.proposed(text)
         if then.digest == now.digest:
             raise BadInput("This file is in force already, byte for byte.")
+    except fresh.ConfirmFirst as error:
+        form.add_error(None, fresh.form_waits())
+        return _page(request, form, status=error.status)
     except MugsearchError as error:
         form.add_error("file", error.message)
         return _page(request, form, status=error.status)
-    reason = form.cleaned_data["reason"]
+    return _effects(request, text, form.cleaned_data["reason"], now, then)
+
+
+def _effects(
+    request: HttpRequest, text: bytes, reason: str, now: policy.Policy, then: policy.Policy, *, waits: bool = False
+) -> HttpResponse:
+    """`waits`: it was decided too late, so that it has to be confirmed first; nothing chosen is lost."""
     kept = {"text": base64.b64encode(text).decode(), "instead_of": now.digest, "reason": reason}
     context = {
         "effects": policy_changes.effects(now, then),
@@ -67,8 +78,9 @@ def propose(request: HttpRequest) -> HttpResponse:
         "then": then,
         "reason": reason,
         "form": DecisionForm(initial=kept),
+        "waits": fresh.form_waits() if waits else "",
     }
-    return render(request, "probes/policy_effects.html", context)
+    return render(request, "probes/policy_effects.html", context, status=403 if waits else 200)
 
 
 @needs(Role.ADMINISTRATOR)
@@ -82,6 +94,10 @@ def change(request: HttpRequest) -> HttpResponse:
         text = base64.b64decode(told["text"], validate=True)
     except ValueError as error:  # binascii.Error is one, and what isn't ASCII another
         raise BadInput("Choose the policy file and look at its effects first.") from error
+    try:
+        fresh.require(request)
+    except fresh.ConfirmFirst:
+        return _effects(request, text, told["reason"], policy.current(), policy_changes.proposed(text), waits=True)
     policy_changes.change(by=signed_in(request), text=text, reason=told["reason"], instead_of=told["instead_of"])
     messages.success(request, "The policy is in force.")
     return redirect("policy")

@@ -1,5 +1,4 @@
-"""Submitting a probe image under a case, searching with one of its faces, repeating a search; sharing a case, making it
-urgent."""
+"""Submitting a probe image under a case, searching with one of its faces, repeating a search; making a case urgent."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -194,23 +193,6 @@ def unrepeatable(search: Search) -> str:
     return ""
 
 
-def share(*, by: User, case: Case, username: str) -> User:
-    """Put another investigator of the same agency on the case.
-
-    Somebody who is examining one of its searches isn't refused: that would tell who examines. From now on they can't
-    go on with that examination (reviews.services), only give it back.
-    """
-    with audit.act("case.shared", by=by, obj=case, case=case.pk) as act:
-        require(by, Role.INVESTIGATOR)
-        require_member(by, case)
-        colleague = User.objects.filter(username__iexact=username.strip(), agency=case.agency).first()
-        if colleague is None or not colleague.has_role(Role.INVESTIGATOR):
-            raise BadInput("There is no investigator of this agency with that user name.")
-        case.members.add(colleague)
-        act.note(with_user=str(colleague.pk))
-    return colleague
-
-
 def change_priority(*, by: User, case: Case, priority: str, reason: str) -> PriorityChange:
     """Of all searches of the case, those that wait now and those to come. The reason stays with the case: the record
     holds no text that may name somebody."""
@@ -255,9 +237,12 @@ def _check(purpose: Purpose) -> None:
 def _case(by: User, number: str) -> Case:
     if by.agency_id is None:
         raise NotAllowed("Your account belongs to no agency, so it can't open cases.")
-    case, opened = Case.objects.get_or_create(agency_id=by.agency_id, number=number.strip(), defaults={"opened_by": by})
+    case, opened = Case.objects.get_or_create(
+        agency_id=by.agency_id, number=number.strip(), defaults={"opened_by": by, "responsible": by}
+    )
     if opened:
         case.members.add(by)
+        case.memberships.update(added_by=by)
     require_member(by, case)
     return case
 

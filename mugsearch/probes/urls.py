@@ -1,6 +1,6 @@
 from django.urls import path
 
-from mugsearch.probes import calibration_views, edit_views, policy_views, views
+from mugsearch.probes import calibration_views, edit_views, policy_views, sharing_views, views
 
 urlpatterns = [
     path("probes/new", views.new_probe, name="new_probe"),
@@ -14,6 +14,9 @@ urlpatterns = [
     path("policy/change", policy_views.change, name="change_policy"),
     path("policy/<int:number>.toml", policy_views.download, name="download_policy"),
     path("policy/false-positives", calibration_views.calibrations, name="calibrations"),
-    path("cases/<uuid:case_id>/share", views.share_case, name="share_case"),
+    path("cases/assign", sharing_views.assign_case, name="assign_case"),
+    path("cases/<uuid:case_id>/share", sharing_views.share_case, name="share_case"),
+    path("cases/<uuid:case_id>/hand-over", sharing_views.hand_over, name="hand_over_case"),
+    path("cases/<uuid:case_id>/members/<uuid:user_id>/end", sharing_views.end_sharing, name="end_sharing"),
     path("cases/<uuid:case_id>/priority", views.change_priority, name="change_priority"),
 ]

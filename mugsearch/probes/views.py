@@ -15,7 +15,7 @@ from mugsearch.engine import images
 from mugsearch.errors import BadInput, MugsearchError, NotAllowed, Unavailable
 from mugsearch.gallery import faces, readiness
 from mugsearch.probes import policy, services
-from mugsearch.probes.forms import NewProbeForm, PriorityForm, SearchForm, ShareForm
+from mugsearch.probes.forms import NewProbeForm, PriorityForm, SearchForm
 from mugsearch.probes.models import Case, Probe, ProbeEdit, Search
 from mugsearch.vault import services as vault
 from mugsearch.vault.responses import image
@@ -136,18 +136,6 @@ def about_repeats(search: Search, url: str) -> dict[str, Any]:
         "unrepeatable": services.unrepeatable(search),
         "repeats_url": url,
     }
-
-
-@needs(Role.INVESTIGATOR)
-@require_POST
-def share_case(request: HttpRequest, case_id: UUID) -> HttpResponse:
-    case = get_object_or_404(Case.objects.visible_to(signed_in(request)), pk=case_id)
-    form = ShareForm(request.POST)
-    if not form.is_valid():
-        raise BadInput("Type the user name of the investigator.")
-    colleague = services.share(by=signed_in(request), case=case, username=form.cleaned_data["username"])
-    messages.success(request, f"{colleague.full_name} now sees this case.")
-    return redirect("case", case.pk)
 
 
 @needs(Role.INVESTIGATOR)

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from mugsearch.accounts.access import role_permission, signed_in
 from mugsearch.accounts.models import Role, User
+from mugsearch.accounts.scopes import Sensitive
 from mugsearch.audit import services as audit
 from mugsearch.audit.reading import Recorded
 from mugsearch.errors import WrongState
@@ -21,14 +22,21 @@ from mugsearch.retention.models import ExpungementOrder
 
 Kind = ExpungementOrder.Kind
 RECORDS = [role_permission(Role.RECORDS)]
+PURGE = [role_permission(Role.RECORDS, sensitive=Sensitive.PURGE)]
 
 
 class OrderSerializer(serializers.ModelSerializer[ExpungementOrder]):
     """`counts` is what the request showed and, once erased, what went. `troubles` says which steps failed last.
     One that a rule made has `rule`, `policy_digest` and, but for juveniles, `disposition`, and no people."""
 
+    booking_number = serializers.CharField(read_only=True, help_text="As long as the booking is here.")
     counts = serializers.DictField(child=serializers.IntegerField(), read_only=True)
     troubles = serializers.DictField(child=serializers.CharField(), read_only=True)
+    checks = serializers.DictField(
+        child=serializers.DictField(child=serializers.IntegerField()),
+        read_only=True,
+        help_text="Of each step that is done, what it looked at: numbers only.",
+    )
 
     class Meta:
         model = ExpungementOrder
@@ -57,7 +65,11 @@ class OrderSerializer(serializers.ModelSerializer[ExpungementOrder]):
             "files_removed_at",
             "uploads_gone_at",
             "forgotten_at",
+            "leavings_gone_at",
+            "vacuumed_at",
+            "verified_at",
             "completed_at",
+            "checks",
             "troubles",
         )
         read_only_fields = fields
@@ -112,13 +124,18 @@ class Orders(Recorded, generics.ListAPIView[ExpungementOrder]):
     """The agency's orders, newest first; POST asks for another one."""
 
     thing = "expungement"
-    permission_classes = RECORDS
+    permission_classes = PURGE
     serializer_class = OrderSerializer
     filterset_fields = ("state", "kind")
     queryset = ExpungementOrder.objects.none()
 
     def get_queryset(self) -> Any:
         return ExpungementOrder.objects.visible_to(signed_in(self.request))
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset)
+        ExpungementOrder.read_numbers(page or [])
+        return page
 
     @extend_schema(request=NewOrderSerializer, responses={201: OrderSerializer})
     def post(self, request: Request) -> Response:
@@ -178,7 +195,7 @@ class PreviewOfOrder(APIView):
 
 
 class Approve(APIView):
-    permission_classes = RECORDS
+    permission_classes = PURGE
 
     @extend_schema(request=ApproveSerializer, responses=OrderSerializer)
     def post(self, request: Request, pk: UUID) -> Response:

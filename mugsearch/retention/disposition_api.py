@@ -29,6 +29,10 @@ RECORDS = [role_permission(Role.RECORDS)]
 class DispositionSerializer(serializers.ModelSerializer[Disposition]):
     """Without `booking` it waits for one; with `dismissed_at` it doesn't count."""
 
+    booking_number = serializers.CharField(read_only=True)
+    court = serializers.CharField(read_only=True)
+    order_number = serializers.CharField(read_only=True)
+
     class Meta:
         model = Disposition
         fields = (

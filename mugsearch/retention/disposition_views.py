@@ -17,7 +17,7 @@ from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, MugsearchError, NotAllowed
 from mugsearch.gallery.models import Booking
 from mugsearch.probes import policy
-from mugsearch.retention import dispositions, rules, services, sweeping
+from mugsearch.retention import dispositions, probe_erasing, rules, services, sweeping
 from mugsearch.retention.disposition_forms import DismissForm, DispositionForm, FileForm, MatchForm
 from mugsearch.retention.dispositions import BadLines, Reported
 from mugsearch.retention.models import Disposition
@@ -37,6 +37,7 @@ def retention(request: HttpRequest) -> HttpResponse:
         "retention": in_force.retention,
         "digest": in_force.digest,
         "ahead": rules.AHEAD,
+        "probes": len(probe_erasing.due(in_force.retention, today=today)),
         "stale": rules.stale(user, in_force.retention, today=today).count(),
         "unmatched": Disposition.objects.visible_to(user).unmatched().count(),
     }
@@ -93,6 +94,8 @@ def new_disposition(request: HttpRequest) -> HttpResponse:
     """`?booking=` is an id: a number would stay in logs and histories, which nobody expunges."""
     user = signed_in(request)
     about = _booking(user, request.GET.get("booking", ""))
+    if about:
+        audit.record("booking.viewed", by=user, obj=about)
     form = DispositionForm(request.POST or None, initial={"booking_number": about.booking_number if about else ""})
     if request.method == "POST" and form.is_valid():
         try:

@@ -2,9 +2,12 @@
 
 import datetime
 import re
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from typing import Any, Final
+from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils import timezone
@@ -17,7 +20,7 @@ from mugsearch.gallery import identity, locks, sheets, suppression
 from mugsearch.gallery.models import Booking, BookingQuerySet
 from mugsearch.gallery.sheets import Sheet, Wrong
 from mugsearch.probes import policy
-from mugsearch.retention.disposition_models import Disposition, DispositionQuerySet
+from mugsearch.retention.disposition_models import Disposition, DispositionQuerySet, report_digest
 from mugsearch.validators import require_text
 
 REQUIRED: Final = ("booking_number", "disposition", "disposed_on")
@@ -43,15 +46,18 @@ class Reported:
     order_number: str = ""
 
     @property
-    def key(self) -> tuple[str, str, datetime.date, str, str]:
+    def sealed(self) -> dict[str, Any]:
+        """What the row keeps under its key."""
+        return {"booking_number": self.booking_number, "court": self.court, "order_number": self.order_number}
+
+    @cached_property
+    def number_digest(self) -> str:
+        return identity.of_booking(self.booking_number)
+
+    @cached_property
+    def digest(self) -> str:
         """What makes two reports one and the same."""
-        return (
-            identity.of_booking(self.booking_number),
-            self.disposition,
-            self.disposed_on,
-            self.court,
-            self.order_number,
-        )
+        return report_digest(self.number_digest, self.disposition, self.disposed_on, self.court, self.order_number)
 
 
 @dataclass(frozen=True)
@@ -95,17 +101,10 @@ def record(*, by: User, reported: Reported) -> Disposition:
         if not _add(by, agency, [clean]):
             raise WrongState("This very disposition is recorded already.")
         match_by_number(agency)
-        _, disposition, disposed_on, court, order_number = clean.key
-        made: Disposition = Disposition.objects.select_related("booking").get(
-            agency=agency,
-            number_digest=clean.key[0],
-            disposition=disposition,
-            disposed_on=disposed_on,
-            court=court,
-            order_number=order_number,
-        )
+        recorded = Disposition.objects.select_related("booking")
+        made: Disposition = recorded.get(agency=agency, report_digest=clean.digest)
         act.obj = made
-        act.note(disposition=disposition, matched=made.booking_id is not None)
+        act.note(disposition=clean.disposition, matched=made.booking_id is not None)
     return made
 
 
@@ -124,7 +123,7 @@ def take_file(*, by: User, file: bytes) -> Taken:
         recorded = _add(by, agency, kept)
         matched = match_by_number(agency)
         waiting = Disposition.objects.unmatched().filter(agency=agency).values_list("number_digest", flat=True)
-        mine = {row.key[0] for row in kept}
+        mine = {row.number_digest for row in kept}
         taken = Taken(
             rows=len(rows),
             recorded=recorded,
@@ -183,20 +182,27 @@ def match_by_number(agency: Agency | None = None) -> int:
     return _found(agency).update(booking=_booking(), counts_since=timezone.now())
 
 
-def forget(booking: Booking) -> None:
-    """In the transaction that erases this booking: what names it goes, too. Its own dispositions go with its row."""
-    naming = Disposition.objects.filter(agency=booking.agency_id, number_digest=booking.number_digest)
-    naming.filter(booking__isnull=True).delete()
+def forget(booking: Booking) -> list[UUID]:
+    """In the transaction that erases this booking, before its row goes: its dispositions go, and what else names it.
+    Returns the owners of the keys that have to be destroyed, too."""
+    named = Q(agency=booking.agency_id, number_digest=booking.number_digest)
+    going = Disposition.objects.filter(Q(booking=booking.pk) | named & Q(booking__isnull=True))
+    owners = list(going.values_list("owner", flat=True))
+    going.delete()
     # Of another booking, matched by hand although it was reported under this number: it takes its own booking's.
-    for other in naming.filter(booking__isnull=False).exclude(booking=booking.pk):
-        number = Booking.objects.get(dispositions=other).booking_number
-        told = {name: getattr(other, name) for name in ("disposition", "disposed_on", "court", "order_number")}
-        same = Disposition.objects.filter(agency=other.agency_id, number_digest=identity.of_booking(number), **told)
-        if same.exists():
+    for other in Disposition.objects.filter(named):
+        owners.append(other.owner)
+        if not other.is_readable:  # its key was lost: nobody can write it anew
+            other.delete()
+            continue
+        other.booking_number = Booking.objects.get(dispositions=other).booking_number  # opens it with its old key
+        other.owner = uuid.uuid4()
+        other.find_by()
+        if Disposition.objects.filter(agency=other.agency_id, report_digest=other.report_digest).exists():
             other.delete()
         else:
-            other.booking_number = number
             other.save()
+    return owners
 
 
 def read(file: bytes) -> list[Reported]:
@@ -258,28 +264,23 @@ def _checked(reported: Reported) -> Reported:
 
 def _add(by: User, agency: Agency, rows: Iterable[Reported]) -> int:
     """Those that are new; how many. They wait for their booking until they are matched."""
-    wanted = {row.key: row for row in rows}
-    fields = ("number_digest", "disposition", "disposed_on", "court", "order_number")
-    known: set[tuple[str, str, datetime.date, str, str]] = set()
-    numbers = list({key[0] for key in wanted})
-    for start in range(0, len(numbers), BATCH):
-        batch = Disposition.objects.filter(agency=agency, number_digest__in=numbers[start : start + BATCH])
-        known.update(batch.values_list(*fields))
+    wanted = {row.digest: row for row in rows}
+    digests, known = list(wanted), set[str]()
+    for start in range(0, len(digests), BATCH):
+        batch = Disposition.objects.filter(agency=agency, report_digest__in=digests[start : start + BATCH])
+        known.update(batch.values_list("report_digest", flat=True))
     new = [
         Disposition(
             agency=agency,
             recorded_by=by,
-            booking_number=row.booking_number,
-            number_digest=key[0],
             disposition=row.disposition,
             disposed_on=row.disposed_on,
-            court=row.court,
-            order_number=row.order_number,
+            **row.sealed,
         )
-        for key, row in wanted.items()
-        if key not in known
+        for digest, row in wanted.items()
+        if digest not in known
     ]
-    Disposition.objects.bulk_create(new, batch_size=BATCH)
+    Disposition.create_all(new)
     return len(new)
 
 

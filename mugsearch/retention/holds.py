@@ -10,6 +10,7 @@ from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, NotAllowed, WrongState
 from mugsearch.gallery import locks
 from mugsearch.gallery.models import Booking
+from mugsearch.retention import purges
 from mugsearch.retention.models import Hold
 from mugsearch.retention.words import one_line
 
@@ -38,9 +39,10 @@ def set_hold(*, by: User, booking: Booking, reference: str, reason: str, last_da
             reference=reference,
             reason=reason,
             set_by=by,
-            ends_at=_midnight_after(last_day) if last_day else None,
+            ends_at=midnight_after(last_day) if last_day else None,
         )
         act.note(hold=str(hold.pk), last_day=str(last_day or ""))
+    purges.try_to_follow()
     return hold
 
 
@@ -52,6 +54,7 @@ def lift(*, by: User, hold: Hold) -> None:
         in_force = Hold.objects.in_force().filter(pk=hold.pk)
         if in_force.update(lifted_by=by, lifted_at=timezone.now()) != 1:
             raise WrongState("This hold has ended already.")
+    purges.try_to_follow()
     hold.refresh_from_db()
 
 
@@ -60,5 +63,5 @@ def said_of(hold: Hold) -> str:
     return f"{hold.set_by.full_name} put a legal hold ({hold.reference}) on booking {hold.booking} {until}."
 
 
-def _midnight_after(day: datetime.date) -> datetime.datetime:
+def midnight_after(day: datetime.date) -> datetime.datetime:
     return timezone.make_aware(datetime.datetime.combine(day + datetime.timedelta(days=1), datetime.time()))

@@ -2,6 +2,7 @@
 
 import datetime
 import uuid
+from collections.abc import Iterable
 from typing import ClassVar
 
 from django.db import models
@@ -10,9 +11,10 @@ from django.utils import timezone
 
 from mugsearch.accounts.models import Agency, Role, User
 from mugsearch.gallery.models import Booking
+from mugsearch.retention.certificate_models import Certificate
 from mugsearch.retention.disposition_models import Disposition, ProbeErasure
 
-__all__ = ["Disposition", "ExpungementOrder", "ExpungementOrderQuerySet", "ProbeErasure"]
+__all__ = ["Certificate", "Disposition", "ExpungementOrder", "ExpungementOrderQuerySet", "ProbeErasure"]
 
 
 class ExpungementOrderQuerySet(models.QuerySet["ExpungementOrder"]):
@@ -25,7 +27,7 @@ class ExpungementOrderQuerySet(models.QuerySet["ExpungementOrder"]):
 class ExpungementOrder(models.Model):
     """An order about one booking or, with it, all bookings of its person: to expunge, to seal or to unseal.
 
-    REQUESTED --another clerk approves, the rows go with it--> APPROVED --key, files, uploads and index--> COMPLETE
+    REQUESTED --another clerk approves, the rows go with it--> APPROVED --all other steps, the last look--> COMPLETE
               --withdraw, or an expungement of the booking--> WITHDRAWN
     a rule in force, the rows go with it or are sealed with it --> APPROVED
 
@@ -46,6 +48,11 @@ class ExpungementOrder(models.Model):
         COMPLETE = "complete", "Complete"
         WITHDRAWN = "withdrawn", "Withdrawn"
 
+    number_read: str | None = None  # `booking_number`, once it was read
+
+    # Stands for a rule where two clerks ordered it before, and a restored backup didn't know of them.
+    REPLAYED: ClassVar = "Ordered by two records clerks, and carried out once more after a backup was restored"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     agency = models.ForeignKey(Agency, on_delete=models.PROTECT, related_name="+")
     order_number = models.CharField(max_length=64)
@@ -54,9 +61,8 @@ class ExpungementOrder(models.Model):
     # Then `booking` says of whom; which bookings that are is decided when it is approved.
     whole_person = models.BooleanField(default=False, help_text="All bookings of the person, not this one alone.")
     state = models.CharField(max_length=9, choices=State, default=State.REQUESTED)
-    # Both are emptied when the rows are gone, also on all other orders about the same booking.
+    # Emptied when the rows are gone, also on all other orders about the same booking.
     booking = models.UUIDField(null=True)
-    booking_number = models.CharField(max_length=64, blank=True)
     requested_by = models.ForeignKey(
         User, on_delete=models.PROTECT, null=True, related_name="+", help_text="Empty: a rule ordered it."
     )
@@ -81,6 +87,12 @@ class ExpungementOrder(models.Model):
     uploads_gone_at = models.DateTimeField(null=True)
     templates_left = models.JSONField(default=list, help_text="Entries of the index still to be proved gone.")
     forgotten_at = models.DateTimeField(null=True, help_text="When the search worker proved that the index forgot.")
+    leavings_gone_at = models.DateTimeField(null=True, help_text="Messages, sessions and unfinished uploads.")
+    vacuumed_at = models.DateTimeField(null=True, help_text="PostgreSQL kept none of the removed rows.")
+    sought = models.JSONField(default=dict, help_text="What the last look looks for: owners, photos, templates.")
+    verified_at = models.DateTimeField(null=True, help_text="When no row, key, file or entry of the index was found.")
+    # {"forgotten_at": {"vectors": 3, "searches": 3, "found": 0}, …}: what a step looked at. Numbers and codes only.
+    checks = models.JSONField(default=dict)
     completed_at = models.DateTimeField(null=True)
     generation = models.BigIntegerField(null=True, help_text="GalleryChange.number with which the vectors went.")
     # {"files_removed_at": "a sentence", …}: why the last try of a step failed, until it succeeds.
@@ -115,12 +127,19 @@ class ExpungementOrder(models.Model):
             ),
             models.CheckConstraint(
                 condition=~Q(kind="expunge", state__in=["approved", "complete"])
-                | Q(booking__isnull=True, booking_number="", erased_at__isnull=False),
+                | Q(booking__isnull=True, erased_at__isnull=False),
                 name="erased_order_names_no_booking",
             ),
             models.CheckConstraint(
                 condition=~Q(state="complete")
-                | Q(completed_at__isnull=False, keys_left=[], files_left=[], uploads_left=[], templates_left=[])
+                | Q(
+                    completed_at__isnull=False,
+                    keys_left=[],
+                    files_left=[],
+                    uploads_left=[],
+                    templates_left=[],
+                    sought={},
+                )
                 & (
                     Q(kind="unseal")
                     | Q(kind="seal", forgotten_at__isnull=False)
@@ -130,6 +149,9 @@ class ExpungementOrder(models.Model):
                         files_removed_at__isnull=False,
                         uploads_gone_at__isnull=False,
                         forgotten_at__isnull=False,
+                        leavings_gone_at__isnull=False,
+                        vacuumed_at__isnull=False,
+                        verified_at__isnull=False,
                     )
                 ),
                 name="complete_only_when_every_step_is",
@@ -143,6 +165,28 @@ class ExpungementOrder(models.Model):
 
     def __str__(self) -> str:
         return self.order_number
+
+    @property
+    def is_replayed(self) -> bool:
+        """Two clerks ordered it, whose names went with what a restore replaced."""
+        return self.rule == self.REPLAYED
+
+    @property
+    def booking_number(self) -> str:
+        """As long as the booking is here; empty afterwards. Kept with the booking alone, so that it goes with it."""
+        if self.booking is None:
+            return ""
+        if self.number_read is None:
+            self.read_numbers([self])
+        return self.number_read or ""
+
+    @staticmethod
+    def read_numbers(orders: "Iterable[ExpungementOrder]") -> None:
+        """`booking_number` of many, with one query."""
+        here = Booking.objects.in_bulk([order.booking for order in orders if order.booking])
+        for order in orders:
+            about = here.get(order.booking) if order.booking else None
+            order.number_read = about.booking_number if about else ""
 
     @property
     def what(self) -> str:

@@ -23,7 +23,7 @@ from mugsearch.probes.models import Probe, ProbeEdit, Search
 from mugsearch.probes.policy import Policy
 from mugsearch.probes.retention_rules import Retention
 from mugsearch.probes.services import lock
-from mugsearch.retention import erasing
+from mugsearch.retention import erasing, purges
 from mugsearch.retention.disposition_models import ProbeErasure
 from mugsearch.vault import services as vault
 from reviews.models import Examination, Lead
@@ -92,6 +92,7 @@ def destroy_key(probe_id: UUID) -> None:
         row = _locked(probe_id)
         if row.key_destroyed_at:
             return
+        purges.follow()
         vault.destroy_key(probe_id)
         if vault.has_key(probe_id):
             raise Unavailable("The data key is still there after it was destroyed.")
@@ -127,10 +128,23 @@ def _erase_rows(probe_id: UUID, in_force: Policy) -> None:
         if not _aged(days, timezone.localdate()).filter(pk=probe_id).exists():
             raise WrongState("This probe has not aged out any more.")
         rule = f"A probe without a lead: erase {days} day{'' if days == 1 else 's'} after its last search"
-        ProbeErasure.objects.create(probe=probe, rule=rule, policy_digest=in_force.digest)
-        edits = ProbeEdit.objects.filter(probe=probe_id).update(state=State.ERASED, faces=[])
-        Probe.objects.filter(pk=probe_id).update(state=State.ERASED, faces=[])
-        act.note(rule=rule, policy=in_force.digest, edits=edits)
+        act.note(rule=rule, policy=in_force.digest, edits=_empty(probe, rule, in_force.digest))
+
+
+def erase_again(probe: Probe, *, rule: str, policy_digest: str) -> None:
+    """Of a restored backup, in which it is as it was; its key is destroyed, or about to be."""
+    with audit.act("probe.aged-out", by=None, obj=probe, case=probe.case_id, replayed=True) as act:
+        lock(probe)
+        act.note(rule=rule, policy=policy_digest, edits=_empty(probe, rule, policy_digest))
+    carry_out(probe.pk)
+
+
+def _empty(probe: Probe, rule: str, policy_digest: str) -> int:
+    """The rows; returns how many edits."""
+    ProbeErasure.objects.create(probe=probe, rule=rule, policy_digest=policy_digest)
+    edits: int = ProbeEdit.objects.filter(probe=probe).update(state=State.ERASED, faces=[])
+    Probe.objects.filter(pk=probe.pk).update(state=State.ERASED, faces=[])
+    return edits
 
 
 def _aged(days: int, today: datetime.date) -> "QuerySet[Probe]":

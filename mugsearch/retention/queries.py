@@ -11,7 +11,6 @@ from django.db.models import Q, QuerySet
 from mugsearch.accounts.models import User
 from mugsearch.gallery import suppression
 from mugsearch.gallery.models import Booking, ImportReject, Photo, Template
-from mugsearch.gallery.numbers import normalised
 from mugsearch.probes.models import Candidate, SiblingPhoto
 from mugsearch.retention.models import ExpungementOrder, Hold
 from mugsearch.vault import services as vault
@@ -58,7 +57,7 @@ class Preview:
             counts["leads"] = len(self.leads)
         if self.kind == Kind.EXPUNGE:
             counts |= {
-                "keys": self.keys,
+                "keys": self.keys + int(self.person_goes),
                 "rejects": len(self.rejects),
                 "holds": self.ended_holds,
                 "people": int(self.person_goes),
@@ -145,10 +144,7 @@ def leads_of(*bookings: Booking) -> QuerySet[Lead]:
 def rejects_of(booking: Booking) -> QuerySet[ImportReject]:
     """Rows of rejected imports that name the booking, however its number was typed there, or whose photo it holds."""
     rejects = ImportReject.objects.filter(run__agency=booking.agency_id).select_related("run")
-    numbers = rejects.exclude(booking_number="").order_by("booking_number").values_list("booking_number", flat=True)
-    own = normalised(booking.booking_number)
-    same = [number for number in numbers.distinct() if normalised(number) == own]
-    return rejects.filter(Q(booking_number__in=same) | Q(held_by=booking))
+    return rejects.filter(Q(number_digest=booking.number_digest) | Q(held_by=booking))
 
 
 def waiting_about(booking: Booking, *, whole_person: bool) -> ExpungementOrder | None:
@@ -161,9 +157,9 @@ def waiting_about(booking: Booking, *, whole_person: bool) -> ExpungementOrder |
 
 
 def sealed_by_people(booking: Booking) -> bool:
-    """Whether an order of people, and not a rule, sealed it."""
+    """Whether an order of people, and not a rule, sealed it; also one that was replayed after a restore."""
     done = ExpungementOrder.objects.filter(_about(booking), kind=Kind.SEAL, state__in=["approved", "complete"])
-    return done.filter(rule="").exists()
+    return done.filter(rule__in=["", ExpungementOrder.REPLAYED]).exists()
 
 
 def _about(booking: Booking) -> Q:

@@ -18,7 +18,7 @@ from mugsearch.errors import WrongState
 from mugsearch.gallery import changes
 from mugsearch.gallery.models import Booking, BookingQuerySet
 from mugsearch.probes.models import Candidate, SealedPlace
-from mugsearch.retention import queries
+from mugsearch.retention import certificates, queries
 from mugsearch.retention.models import ExpungementOrder
 from reviews.models import Lead
 
@@ -42,7 +42,7 @@ def seal(order: ExpungementOrder, preview: queries.Preview, *, by: User | None) 
     _approved(order, preview, by=by, state=State.APPROVED)
 
 
-def unseal(order: ExpungementOrder, preview: queries.Preview, *, by: User) -> None:
+def unseal(order: ExpungementOrder, preview: queries.Preview, *, by: User | None) -> None:
     """As `seal`. Raises WrongState while a sealing of them is being verified: it would find them in the index again."""
     bookings = preview.bookings
     sealing = ExpungementOrder.objects.filter(kind=Kind.SEAL, state=State.APPROVED)
@@ -77,6 +77,8 @@ def _approved(
     bookings = [str(booking.pk) for booking in preview.bookings]
     counts = {name: count for name, count in order.counts.items() if name != "bookings"}
     audit.record(f"booking.{order.kind}ed", by=by, obj=order, bookings=bookings, generation=order.generation, **counts)
+    if state == State.COMPLETE:
+        certificates.make(order)
 
 
 def _rows(bookings: list[Booking]) -> BookingQuerySet:

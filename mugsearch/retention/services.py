@@ -3,13 +3,14 @@
 from django.db import transaction
 from django.utils import timezone
 
+from mugsearch import failpoints
 from mugsearch.accounts.models import Role, User
 from mugsearch.accounts.services import require
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, NotAllowed, Unavailable, WrongState
 from mugsearch.gallery import locks, naming
 from mugsearch.gallery.models import Booking
-from mugsearch.retention import erasing, holds, queries, sealing
+from mugsearch.retention import erasing, finishing, holds, purges, queries, sealing
 from mugsearch.retention.models import ExpungementOrder
 from mugsearch.retention.words import one_line
 
@@ -68,7 +69,7 @@ def request(
             _refuse_naming(one, order_number, reason)
         if queries.waiting_about(current, whole_person=whole_person):
             raise WrongState("An order about this booking is waiting for approval already.")
-        order.agency_id, order.booking, order.booking_number = current.agency_id, current.pk, current.booking_number
+        order.agency_id, order.booking = current.agency_id, current.pk
         order.order_number, order.reason = order_number, reason
         order.counts = queries.preview(*bookings, kind=kind).counts
         order.save(force_insert=True)
@@ -119,8 +120,11 @@ def approve(*, by: User, order: ExpungementOrder, seen: str) -> None:
         if current.state == State.APPROVED:
             # robust: without a broker the later steps go on, and `tasks.resume` asks for the proof.
             transaction.on_commit(lambda: erasing.have_it_proved(order.pk), robust=True)
+    failpoints.reached("erased_at.committed")
+    purges.try_to_follow()
     if kind == Kind.EXPUNGE:
         erasing.carry_out(order.pk)
+        finishing.have_it_done()  # the search worker may have been quicker
     order.refresh_from_db()
 
 

@@ -9,6 +9,7 @@ import datetime
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from uuid import UUID
 
@@ -24,9 +25,10 @@ from mugsearch.probes import policy
 from mugsearch.probes.models import Probe
 from mugsearch.probes.policy import Policy
 from mugsearch.probes.retention_rules import JUVENILE, Rule
-from mugsearch.retention import erasing, probe_erasing, queries, rules, sealing, services
+from mugsearch.retention import erasing, finishing, probe_erasing, purges, queries, rules, sealing, services
 from mugsearch.retention.models import ExpungementOrder, Hold
 
+UNEXPECTED = "Something unexpected happened; see the log."
 Report = Callable[[int, int], None]  # how many of how many are done
 
 
@@ -77,7 +79,7 @@ class Plan:
 
 @dataclass
 class Swept:
-    """`skipped`: the sentence -> how many bookings were left for it, although they were due when the sweep began."""
+    """`skipped`: the sentence -> how many were left for it, although they were due when the sweep began."""
 
     plan: Plan
     done: int = 0
@@ -132,30 +134,42 @@ def sweep(*, confirm: int | None = None, report: Report = lambda *_: None) -> Sw
             _require_confirmed(todo, confirm)
         swept = Swept(todo)
         for number, due in enumerate(todo.todo, start=1):
-            try:
-                _carry_out(due, todo)
-                swept.done += 1
-            except MugsearchError as error:
-                swept.skipped[error.message] += 1
+            swept.done += _tried(swept, due.booking, partial(_carry_out, due, todo))
             report(number, todo.count)
         for probe in todo.probes:
-            swept.probes += probe_erasing.erase(probe, in_force=todo.policy)
+            swept.probes += _tried(swept, probe, partial(probe_erasing.erase, probe, in_force=todo.policy))
         audit.record(
             "retention.swept", by=None, plan=todo.digest, bookings=swept.done, probes=swept.probes,
             skipped=swept.skipped.total(),
         )  # fmt: skip
+    finishing.have_it_done()
     return swept
+
+
+def _tried(swept: Swept, of: UUID, do: Callable[[], bool | None]) -> bool:
+    """What goes wrong with one doesn't end the sweep of the others: it is counted, and in the log."""
+    try:
+        return do() is not False
+    except MugsearchError as error:
+        swept.skipped[error.message] += 1
+    except Exception as error:  # noqa: BLE001  whatever it was: a person looks, and the next sweep tries again
+        erasing.report(error, "sweep", of)
+        swept.skipped[UNEXPECTED] += 1
+    return False
 
 
 def _require_confirmed(todo: Plan, confirm: int | None) -> None:
     if confirm is not None:
         if todo.count > confirm:
-            raise WrongState(f"{todo.count:,} bookings are due now, more than the {confirm:,} named. Look again.")
+            raise WrongState(
+                f"{todo.count:,} bookings and {len(todo.probes):,} probes are due now, more bookings than the "
+                f"{confirm:,} named. Look again."
+            )
     elif todo.too_many:
         raise WrongState(
             f"{todo.count:,} bookings and {len(todo.probes):,} probes would go at once, more than "
             f"{todo.policy.retention.max_share} % of an agency's gallery or of the probes. Nothing was done. Look at "
-            f"them; if that is right, sweep with --confirm {todo.count}."
+            f"them; if that is right, sweep with --confirm {todo.count}, which names the bookings: the probes go, too."
         )
 
 
@@ -173,7 +187,7 @@ def _carry_out(due: Due, todo: Plan) -> None:
     with audit.act(f"{order.what}.ordered-by-rule", by=None, obj=order, booking=str(due.booking)) as act:
         locks.erasing()
         booking = _still_due(due, todo)
-        order.booking, order.booking_number = booking.pk, booking.booking_number
+        order.booking = booking.pk
         act.note(rule=order.rule, policy=order.policy_digest)
         step = sealing.seal if kind == ExpungementOrder.Kind.SEAL else erasing.erase_rows
         try:
@@ -182,6 +196,7 @@ def _carry_out(due: Due, todo: Plan) -> None:
             erasing.report(error, step.__name__, order.pk)
             raise Unavailable(services.FAILED[kind]) from None
         transaction.on_commit(lambda: erasing.have_it_proved(order.pk), robust=True)
+    purges.try_to_follow()
     if kind == ExpungementOrder.Kind.EXPUNGE:
         erasing.carry_out(order.pk)
 

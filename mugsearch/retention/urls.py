@@ -1,6 +1,6 @@
 from django.urls import path
 
-from mugsearch.retention import hold_views, views
+from mugsearch.retention import certificate_views, hold_views, views
 
 urlpatterns = [
     path("", views.orders, name="expungements"),
@@ -11,5 +11,8 @@ urlpatterns = [
     path("<uuid:order_id>", views.order, name="expungement"),
     path("<uuid:order_id>/approve", views.approve, name="approve_expungement"),
     path("<uuid:order_id>/withdraw", views.withdraw, name="withdraw_expungement"),
-    path("<uuid:order_id>/certificate", views.certificate, name="expungement_certificate"),
+    path("<uuid:order_id>/certificate", certificate_views.certificate, name="expungement_certificate"),
+    path("<uuid:order_id>/certificate.json", certificate_views.as_json, name="certificate_json"),
+    path("<uuid:order_id>/certificate.pdf", certificate_views.as_pdf, name="certificate_pdf"),
+    path("verify_certificate.py", certificate_views.verifier, name="verify_certificate"),
 ]

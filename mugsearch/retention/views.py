@@ -10,8 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from mugsearch.accounts import fresh
 from mugsearch.accounts.access import needs, signed_in
 from mugsearch.accounts.models import Role, User
+from mugsearch.accounts.scopes import Sensitive
 from mugsearch.audit import services as audit
 from mugsearch.errors import BadInput, WrongState
 from mugsearch.gallery.models import Booking
@@ -38,6 +40,7 @@ def orders(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     found = ExpungementOrder.objects.visible_to(user).select_related("requested_by", "approved_by")
     page = Paginator(found.order_by(_URGENCY, "-requested_at"), PER_PAGE).get_page(request.GET.get("page"))
+    ExpungementOrder.read_numbers(page.object_list)
     waiting = found.filter(state=State.REQUESTED).exclude(requested_by=user).count()
     audit.record("expungement.listed", by=user, shown=[str(order.pk) for order in page])
     return render(request, "retention/orders.html", {"page": page, "waiting": waiting})
@@ -51,6 +54,8 @@ def new(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     if request.method == "POST" and "booking_number" in request.POST:
         return _look_up(request, user)
+    if request.method == "GET":
+        fresh.require(request)
     if not (booking_id := request.GET.get("booking", "")):
         return render(request, "retention/look_up.html", {"form": LookUpForm()})
     booking = get_object_or_404(_bookings(user).select_related("person"), pk=_uuid(booking_id))
@@ -62,7 +67,10 @@ def new(request: HttpRequest) -> HttpResponse:
         status = 422
         if form.is_valid():
             try:
+                fresh.require(request)
                 order = services.request(by=user, booking=booking, kind=kind, whole_person=whole, **form.cleaned_data)
+            except fresh.ConfirmFirst:
+                form.add_error(None, fresh.form_waits())
             except BadInput as error:
                 form.add_error(None, error.message)
             else:
@@ -122,7 +130,7 @@ def order(request: HttpRequest, order_id: UUID) -> HttpResponse:
     return render(request, "retention/_order.html" if asked_again else "retention/order.html", context)
 
 
-@needs(Role.RECORDS)
+@needs(Role.RECORDS, sensitive=Sensitive.PURGE)
 @require_POST
 def approve(request: HttpRequest, order_id: UUID) -> HttpResponse:
     user = signed_in(request)
@@ -139,23 +147,6 @@ def withdraw(request: HttpRequest, order_id: UUID) -> HttpResponse:
     services.withdraw(by=user, order=found)
     messages.success(request, "The order is withdrawn. Nothing was done.")
     return redirect("expungement", found.pk)
-
-
-@needs(Role.RECORDS)
-@require_GET
-def certificate(request: HttpRequest, order_id: UUID) -> HttpResponse:
-    user = signed_in(request)
-    found = _order(user, order_id)
-    if found.state != State.COMPLETE:
-        raise WrongState(f"There is no certificate yet: this {found.what} is not complete.")
-    audit.record(f"{found.what}.certificate-viewed", by=user, obj=found)
-    context = {
-        "order": found,
-        "said": words.SAID[Kind(found.kind)],
-        "steps": words.certified(found),
-        "went": words.lines(found.kind, found.counts),
-    }
-    return render(request, "retention/certificate.html", context)
 
 
 def _shown(preview: queries.Preview) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from django.utils import timezone
+
+from mugsearch.retention import proofs
 from mugsearch.retention.models import ExpungementOrder
 
 Kind, State = ExpungementOrder.Kind, ExpungementOrder.State
@@ -62,7 +64,7 @@ SAID = {
         "lede": "Nothing is destroyed before another records clerk has approved.",
         "approve": "Approve and destroy",
         "warning": "and everything listed here will be destroyed. This cannot be undone.",
-        "certificate": "was destroyed in this system",
+        "done_to": "destroyed",
     },
     Kind.SEAL: {
         "thing": "sealing",
@@ -73,7 +75,7 @@ SAID = {
         "lede": "Nothing is sealed before another records clerk has approved. It can be unsealed by another order.",
         "approve": "Approve and seal",
         "warning": "will be found by no search and seen by records staff only. Open leads are withdrawn for good.",
-        "certificate": "was sealed in this system",
+        "done_to": "sealed",
     },
     Kind.UNSEAL: {
         "thing": "unsealing",
@@ -84,13 +86,14 @@ SAID = {
         "lede": "Nothing is unsealed before another records clerk has approved.",
         "approve": "Approve and unseal",
         "warning": "may be found by searches and seen again. Leads that were withdrawn stay withdrawn.",
-        "certificate": "was unsealed in this system",
+        "done_to": "unsealed",
     },
 }
 
 
 @dataclass(frozen=True)
 class Line:
+    name: str
     count: int
     text: str
 
@@ -106,129 +109,50 @@ def lines(kind: str, counts: dict[str, int]) -> list[Line]:
     found = []
     for name, one, several in _COUNTED[Kind(kind)]:
         if count := counts.get(name, 0):
-            found.append(Line(count, one if count == 1 else several))
+            found.append(Line(name, count, one if count == 1 else several))
     return found
 
 
 def timeline(order: ExpungementOrder) -> list[dict[str, str]]:
-    """What partials/timeline.html draws."""
+    """What partials/timeline.html draws: from the approval on every step by itself."""
+    asked = [] if order.rule else [_point("Requested", order.requested_at)]
     if order.state == State.WITHDRAWN:
-        return [_point("Requested", order.requested_at), _point("Withdrawn", order.withdrawn_at)]
-    points = [] if order.rule else [_point("Requested", order.requested_at)]
-    begun = "Rule due" if order.rule else "Approved"
+        return [*asked, _point("Withdrawn", order.withdrawn_at)]
+    if order.state == State.REQUESTED:
+        return [*asked, _point("To be approved", None) | {"state": "current"}, _point("Complete and certified", None)]
+    begun = "Carried out again" if order.is_replayed else "Rule due" if order.rule else "Approved"
     if order.kind == Kind.EXPUNGE:
-        points += [
-            _point(f"{begun}, records gone", order.erased_at),
-            _point("Key and files gone", order.uploads_gone_at),
-            _point("Index proved", order.forgotten_at),
+        done = [
+            _point(f"{begun}, records erased" if name == "erased_at" else what, getattr(order, name))
+            for name, (what, _) in proofs.EXPUNGED.items()
         ]
     elif order.kind == Kind.SEAL:
-        points += [_point(f"{begun}, sealed", _began(order)), _point("Index proved", order.forgotten_at)]
+        done = [_point(f"{begun}, sealed", _began(order)), _point("Index proved", order.forgotten_at)]
     else:
-        points.append(_point("Approved, unsealed", order.approved_at))
-    points.append(_point("Complete", order.completed_at))
-    current = next((point for point in points if not point["state"]), None)
-    if current:
+        done = [_point("Approved, unsealed", order.approved_at)]
+    points = [*asked, *done, _point("Complete and certified", order.completed_at)]
+    if current := next((point for point in points if not point["state"]), None):
         current["state"] = "current"
     return points
 
 
 def _point(label: str, at: datetime | None) -> dict[str, str]:
-    return {"label": label, "state": "done" if at else "", "note": f"{at:%-d %b %Y, %H:%M:%S}" if at else ""}
+    note = f"{timezone.localtime(at):%-d %b %Y, %H:%M:%S}" if at else ""
+    return {"label": label, "state": "done" if at else "", "note": note}
 
 
-def certified(order: ExpungementOrder) -> list[dict[str, Any]]:
-    """The steps of a complete order: what was done, when, and what was checked. It names nobody."""
-    steps = _ordered(order)
-    if order.kind == Kind.EXPUNGE:
-        return [*steps, *_erased(order)]
-    if order.kind == Kind.SEAL:
-        return [*steps, *_sealed(order)]
-    return [*steps, *_unsealed(order)]
-
-
-def _sealed(order: ExpungementOrder) -> list[dict[str, Any]]:
-    return [
-        _step(
-            "Sealed",
-            _began(order),
-            "In one transaction, after the searches and imports that were writing had ended.",
-            f"From then on no search could return it (gallery change {order.generation}), and its places on old lists",
-            "read as tombstones. Nothing was destroyed.",
-        ),
-        _step(
-            "Index proved",
-            order.forgotten_at,
-            f"{_vectors(order)} overwritten in the index and read back; then looked for in it, and none was found.",
-        ),
-    ]
-
-
-def _unsealed(order: ExpungementOrder) -> list[dict[str, Any]]:
-    return [
-        _step(
-            "Unsealed",
-            order.approved_at,
-            f"In the transaction of the approval. Every search from then on compares with {_vectors(order)} again",
-            f"(gallery change {order.generation}), and its places on old lists are what they were: the database",
-            "compared each. Leads that were withdrawn stay withdrawn.",
-        ),
-    ]
-
-
-def _erased(order: ExpungementOrder) -> list[dict[str, Any]]:
-    files = _number_of(order.counts.get("photos", 0), "encrypted file")
-    return [
-        _step(
-            "Records erased",
-            order.erased_at,
-            "In one transaction with the order, after the searches and imports that were writing had ended.",
-            f"From then on no search could return the booking (gallery change {order.generation}).",
-        ),
-        _step(
-            "Data key destroyed",
-            order.key_destroyed_at,
-            "Overwritten, read back and removed; then looked for, and not found.",
-        ),
-        _step(
-            "Photographs removed",
-            order.files_removed_at,
-            f"{files} overwritten, read back and removed; then looked for, and none was found.",
-        ),
-        _step(
-            "Uploads gone",
-            order.uploads_gone_at,
-            "Every upload that an import had not finished with at the time is off the disk.",
-        ),
-        _step(
-            "Index proved",
-            order.forgotten_at,
-            f"{_vectors(order)} overwritten in the index and read back; then looked for in it, and none was found.",
-        ),
-    ]
-
-
-def _vectors(order: ExpungementOrder) -> str:
-    return _number_of(order.counts.get("templates", 0), "vector")
+def statement(order: ExpungementOrder) -> str:
+    """What a certificate attests, in a sentence or two."""
+    done, count = SAID[Kind(order.kind)]["done_to"], order.counts.get("bookings", 1)
+    if count == 1:
+        said = f"The booking that this order is about was {done} in this system."
+    else:
+        said = f"{count} bookings of one person, which this order is about, were {done} in this system."
+    if order.kind == Kind.EXPUNGE and order.counts.get("people"):
+        said += " No other booking of the person is here, so what was recorded of the person was destroyed with it."
+    return f"{said} This certificate names neither the person nor a booking."
 
 
 def _began(order: ExpungementOrder) -> datetime | None:
     """When the rows went or were sealed: by a rule nobody approves."""
     return order.approved_at or order.erased_at or order.requested_at
-
-
-def _ordered(order: ExpungementOrder) -> list[dict[str, Any]]:
-    if order.rule:
-        return [_step("Ordered", _began(order), "By a rule of the policy in force, which was due on that day.")]
-    return [
-        _step("Requested", order.requested_at, "By a records clerk, with an order number and a reason."),
-        _step("Approved", order.approved_at, "By another records clerk, who was shown exactly what would be done."),
-    ]
-
-
-def _step(what: str, at: datetime | None, *checked: str) -> dict[str, Any]:
-    return {"what": what, "at": at, "checked": " ".join(checked)}
-
-
-def _number_of(count: int, one: str) -> str:
-    return f"{count} {one}{'' if count == 1 else 's'}"

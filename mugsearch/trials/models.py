@@ -24,7 +24,7 @@ class OfTheSupervisor(models.QuerySet[M]):
     """Whoever examines sees none of it, supervisor or not: it tells the answers."""
 
     def visible_to(self, user: User) -> Self:
-        if not user.has_role(Role.SUPERVISOR) or user.has_role(Role.EXAMINER):
+        if not user.has_role(Role.SUPERVISOR) or user.holds(Role.EXAMINER):
             return self.none()
         return self.filter(agency=user.agency_id)
 

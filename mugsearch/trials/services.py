@@ -22,7 +22,7 @@ MOST_AT_ONCE = 20  # photographs of one subject in one request
 
 def require_preparer(by: User) -> None:
     require(by, Role.SUPERVISOR)
-    if by.has_role(Role.EXAMINER):
+    if by.holds(Role.EXAMINER):
         raise NotAllowed("Whoever examines can't see known-answer trials or prepare them: they would know the answers.")
     if by.agency_id is None:
         raise NotAllowed("Your account belongs to no agency, so it can't prepare trials.")

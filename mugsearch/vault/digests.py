@@ -13,7 +13,12 @@ from mugsearch.vault import services as vault
 def keyed(purpose: str, message: bytes) -> str:
     """HMAC-SHA-256, 64 hex digits. Each purpose has a key of its own, so two digests of one value tell nothing; all
     stay the same when the master key is rotated."""
-    return hmac.new(_key(vault.digest_key(), purpose), message, sha256).hexdigest()
+    return keyed_by(vault.digest_key(), purpose, message)
+
+
+def keyed_by(root: bytes, purpose: str, message: bytes) -> str:
+    """The same by the digest key of another key file, such as a backup's."""
+    return hmac.new(_key(root, purpose), message, sha256).hexdigest()
 
 
 @lru_cache(maxsize=32)

@@ -11,6 +11,7 @@ only to read what is new, so nobody uses a key that a power cut could still take
 import fcntl
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,9 +25,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from mugsearch import failpoints
 from mugsearch.durable import fsync_folder
 from mugsearch.errors import Unavailable
-from mugsearch.vault import adoption, ledger, slots
+from mugsearch.vault import adoption, ledger, purges, slots
 from mugsearch.vault.master import identity
 from mugsearch.vault.places import Places
 from mugsearch.vault.slots import EMPTY, SLOT, Kind, Slot
@@ -36,6 +38,7 @@ logger = logging.getLogger(__name__)
 NONCE = 12  # bytes, as NIST SP 800-38D recommends for GCM
 BATCH = 1000  # keys that a rotation or an adoption writes under one lock and fsync
 DIGESTS = UUID(int=1)  # the "owner" of the key of digests; other owners are random
+FILES = ("keys", "destroyed", "purges")
 REPLACED = "The key file is being replaced by another. Try again."
 WRONG_MASTER = "A data key can't be unwrapped: is this the right master key?"
 
@@ -47,7 +50,8 @@ class KeyDestroyed(Unavailable):
 
 
 class KeyStore:
-    """The files `keys` and `destroyed` in `folder`. `master_keys`: the one in force, then the one that it replaces."""
+    """The files `keys`, `destroyed` and `purges` in `folder`. `master_keys`: the one in force, then the one that it
+    replaces."""
 
     def __init__(self, folder: Path, master_keys: Sequence[bytes]) -> None:
         self._folder = folder
@@ -91,6 +95,17 @@ class KeyStore:
         """32 bytes that stay the same when the master key is rotated."""
         return self.get(DIGESTS)
 
+    def digest_key_in(self, other: Path) -> bytes:
+        """The same of a backup of the key file, which is read only. Raises FileNotFoundError, Unavailable."""
+        with other.open("rb") as opened:
+            file, places = opened.fileno(), Places()
+            places.read(file, slots.end(file))
+            place = places.newest.get(DIGESTS.bytes)
+            slot = slots.unpacked(os.pread(file, SLOT, place)) if place is not None else None
+        if slot is None:
+            raise Unavailable(f"The key file {other} is damaged, or isn't one.")
+        return self._unwrapped(slot)
+
     def written(self) -> list[tuple[UUID, float]]:
         """(owner, time of creation in seconds since 1970) of every data key."""
         with self._opened() as file:
@@ -109,6 +124,7 @@ class KeyStore:
             places = [place for place in self._places.of(owner.bytes) if os.pread(file, SLOT, place) != EMPTY]
             if places or old.exists():
                 ledger.append(self._folder / "destroyed", owner)
+                failpoints.reached("key.listed")
                 slots.wipe(file, places)
                 adoption.remove([old])
             with self._guard:
@@ -116,6 +132,29 @@ class KeyStore:
 
     def destroyed(self, since: datetime) -> list[tuple[UUID, datetime]]:
         return ledger.destroyed(self._folder / "destroyed", since)
+
+    def note(self, following: Callable[[purges.Line | None], Sequence[purges.Line]]) -> None:
+        """Append to the ledger of purges what follows its last line, of which there may be none. Nobody else writes
+        meanwhile; durable when it returns."""
+        with self._writing():
+            path = self._folder / "purges"
+            purges.append(path, following(purges.last(path)))
+
+    def last_noted(self) -> purges.Line | None:
+        return purges.last(self._folder / "purges")
+
+    def noted(self) -> list[purges.Line]:
+        return purges.read(self._folder / "purges")
+
+    def has_damaged_notes(self) -> bool:
+        return purges.is_damaged(self._folder / "purges")
+
+    def copy(self, into: Path) -> None:
+        """All three files as they are at one moment, into an empty folder. The caller makes them durable."""
+        with self._writing():
+            for name in FILES:
+                if (self._folder / name).exists():
+                    shutil.copyfile(self._folder / name, into / name)
 
     def rotate(self, progress: Callable[[int], object] = int) -> int:
         """Wrap every key anew under the first master key; returns how many were. Others read, create and destroy
@@ -266,7 +305,8 @@ class KeyStore:
             fsync_folder(self._folder.parent)
             self._mend(file)
             old = adoption.files(self._folder)
-            if DIGESTS.bytes not in self._places.newest:
+            # Where there are keys there was one of digests. If it is damaged, another would know no digest of before.
+            if not self._places.newest and not self._places.of(DIGESTS.bytes):
                 self._found(file, old)
             self._adopt(file, old)
         except OSError as error:

@@ -16,14 +16,21 @@ from mugsearch.errors import Unavailable
 
 def append(path: Path, owner: UUID) -> None:
     """Durable when it returns. The caller holds the key file's lock."""
-    line = f"{owner} {datetime.now(UTC).isoformat(timespec='seconds')}\n".encode()
+    line = f"{owner} {datetime.now(UTC).isoformat(timespec='seconds')}\n"
+    add(path, line, refused="The key can't be destroyed: its record can't be written")
+
+
+def add(path: Path, lines: str, *, refused: str) -> None:
+    """Whole lines at the end of a file: durable when it returns, or the file is as it was and Unavailable is raised.
+    What a power cut left of a line stays a line of its own."""
+    text = lines.encode()
     is_new = not path.exists()
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     size = os.fstat(file).st_size
     try:
-        if size and os.pread(file, 1, size - 1) != b"\n":  # a power cut tore the last line
-            line = b"\n" + line
-        if os.write(file, line) != len(line):
+        if size and os.pread(file, 1, size - 1) != b"\n":
+            text = b"\n" + text
+        if os.write(file, text) != len(text):
             raise OSError(28, "No space left on device")
         os.fsync(file)
         if is_new:
@@ -31,7 +38,7 @@ def append(path: Path, owner: UUID) -> None:
     except OSError as error:
         with suppress(OSError):
             os.ftruncate(file, size)
-        raise Unavailable(f"The key can't be destroyed: its record can't be written ({error.strerror}).") from error
+        raise Unavailable(f"{refused} ({error.strerror}).") from error
     finally:
         os.close(file)
 

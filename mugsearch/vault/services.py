@@ -6,9 +6,10 @@ unreadable, in every copy and backup.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -24,20 +25,30 @@ from mugsearch.durable import fsync_folder, shred, write
 from mugsearch.errors import Unavailable
 from mugsearch.vault.keys import NONCE, KeyDestroyed, KeyStore
 from mugsearch.vault.master import FromSettings, MasterKeys
+from mugsearch.vault.purges import Line
 
 __all__ = [
     "VIEWS",
     "KeyDestroyed",
+    "copy_file",
+    "copy_keys",
     "create_key",
     "create_keys",
     "destroy_key",
     "destroyed",
     "digest_key",
+    "digest_key_in",
+    "digest_of_file",
     "files",
+    "has_damaged_purges",
     "has_file",
     "has_key",
     "is_whole",
     "keys",
+    "last_purge",
+    "note_purges",
+    "purges",
+    "put_file",
     "read_file",
     "read_view",
     "remove_file",
@@ -88,9 +99,38 @@ def destroyed(since: datetime) -> list[tuple[UUID, datetime]]:
     return _keys().destroyed(since)
 
 
+def note_purges(following: Callable[[Line | None], Sequence[Line]]) -> None:
+    """Append to the ledger of purges what follows its last line: see `KeyStore.note`."""
+    _keys().note(following)
+
+
+def last_purge() -> Line | None:
+    return _keys().last_noted()
+
+
+def purges() -> list[Line]:
+    """The ledger of purges, in the order it was written."""
+    return _keys().noted()
+
+
+def has_damaged_purges() -> bool:
+    """Whether a line of it can't be read that was not written once more."""
+    return _keys().has_damaged_notes()
+
+
+def copy_keys(into: Path) -> None:
+    """Of the key file and its ledgers, at one moment, into an empty folder. The caller makes them durable."""
+    _keys().copy(into)
+
+
 def digest_key() -> bytes:
     """32 bytes for digests that have to stay the same when the master key is rotated."""
     return _keys().digest_key()
+
+
+def digest_key_in(backup: Path) -> bytes:
+    """The same of a backup of the key file, which is read only; today's is neither needed nor touched."""
+    return _keys().digest_key_in(backup)
 
 
 def rotate_master_key(*, by: User, progress: Callable[[int], object]) -> int:
@@ -169,6 +209,33 @@ def is_whole(name: UUID) -> bool:
 def has_file(name: UUID) -> bool:
     """Or a view of it."""
     return any(path.exists() for path in _with_views(name))
+
+
+def copy_file(name: UUID, to: Path) -> tuple[int, str] | None:
+    """The stored file as it is, sealed: its size and SHA-256; None when there is none. Not durable yet."""
+    try:
+        data = _path(name).read_bytes()
+    except FileNotFoundError:
+        return None
+    to.write_bytes(data)
+    return len(data), sha256(data).hexdigest()
+
+
+def digest_of_file(name: UUID) -> str | None:
+    """SHA-256 of the stored file, as it is sealed."""
+    try:
+        return sha256(_path(name).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def put_file(name: UUID, data: bytes) -> None:
+    """Back from a backup, sealed as it was. Whole or not there; the caller makes it durable, with many others."""
+    path = _path(name)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(data)
+    part.rename(path)
 
 
 def files() -> list[tuple[UUID, float]]:

@@ -9,6 +9,7 @@ from mugsearch.accounts.models import Role, RoleGrant, User
 from mugsearch.audit.models import Entry
 from mugsearch.errors import BadInput, NotAllowed, WrongState
 from tests import factories
+from tests.accounts.arrange import at_once
 from tests.factories import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +35,24 @@ def test_user_names_differ_by_more_than_case():
     factories.UserFactory(username="NEW")
     with pytest.raises(WrongState):
         services.add_user(by=factories.administrator(), agency=factories.AgencyFactory(), **NEW)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_administrators_who_add_one_name_at_once_add_one_person_and_one_is_told():
+    by, agency, names = [factories.administrator() for _ in range(6)], factories.AgencyFactory(), ["Bob", "bob"] * 3
+
+    def add() -> str:
+        try:
+            services.add_user(by=by.pop(), agency=agency, **{**NEW, "username": names.pop()})
+        except WrongState as error:
+            return error.message
+        return "added"
+
+    answers = at_once(add, 6)
+    assert answers.count("added") == 1
+    assert {answer.lower() for answer in answers} == {"added", "there is already a user bob."}
+    assert User.objects.filter(username__iexact="bob").count() == 1
+    assert Entry.objects.filter(act="user.added", outcome="refused").count() == 5
 
 
 @pytest.mark.parametrize("password", ["short", "password1234"])
@@ -81,13 +100,15 @@ def test_a_certificate_without_the_role_is_not_enough():
 
 def test_signing_in_and_failing_to_are_both_on_record():
     user = factories.UserFactory()
-    client = Client()
+    factories.second_factor(user)
+    client = factories.with_banner(Client())
     client.post("/sign-in", {"username": user.username, "password": "wrong"})
-    client.post("/sign-in", {"username": user.username, "password": PASSWORD})
+    factories.sign_in(client, user)
     client.post("/sign-out")
     acts = list(Entry.objects.order_by("number").values_list("act", "outcome", "actor"))
     assert acts == [
         ("session.started", "refused", None),
+        ("session.password-given", "done", None),
         ("session.started", "done", user.pk),
         ("session.ended", "done", user.pk),
     ]
@@ -96,7 +117,7 @@ def test_signing_in_and_failing_to_are_both_on_record():
 def test_nothing_but_sign_in_and_health_answers_a_stranger():
     from django.urls import get_resolver
 
-    open_to_all = {"/sign-in", "/healthz"}
+    open_to_all = {"/banner", "/healthz", "/locked"}  # the address that was asked for is no part of what they say
     client = Client()
     tried = 0
     for pattern in _routes(get_resolver().url_patterns):
@@ -105,7 +126,7 @@ def test_nothing_but_sign_in_and_health_answers_a_stranger():
         if pattern not in open_to_all:
             assert response.status_code in (301, 302, 401, 403, 405), (pattern, response.status_code)
             if response.status_code in (301, 302):
-                assert "/sign-in" in response.headers["Location"], pattern
+                assert response.headers["Location"].startswith(("/sign-in", "/banner")), pattern
     assert tried > 40
 
 
@@ -121,13 +142,11 @@ def _routes(patterns, prefix=""):
             yield "/" + route
 
 
-def test_the_api_gives_a_token_for_a_password_and_ends_it():
-    import base64
-
+def test_the_api_gives_a_token_for_password_and_code_and_ends_it():
     user = factories.investigator()
+    factories.second_factor(user)
     client = Client()
-    basic = base64.b64encode(f"{user.username}:{PASSWORD}".encode()).decode()
-    made = client.post("/api/v1/tokens", HTTP_AUTHORIZATION=f"Basic {basic}")
+    made = client.post("/api/v1/tokens", factories.for_token(user), content_type="application/json")
     assert made.status_code == 201
     token = {"HTTP_AUTHORIZATION": f"Token {made.json()['token']}"}
     assert client.get("/api/v1/me", **token).json()["roles"] == ["investigator"]

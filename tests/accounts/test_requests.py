@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from mugsearch.accounts import factors, services
 from mugsearch.accounts.models import Role
 from mugsearch.audit.models import Entry
 from mugsearch.requests import in_utf_8
@@ -16,35 +17,51 @@ from tests.factories import PASSWORD, UserFactory
 pytestmark = pytest.mark.django_db
 
 
-def basic(username: str, password: str = PASSWORD) -> dict[str, str]:
-    return {"HTTP_AUTHORIZATION": "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()}
+def ask_for_token(user: Any, **told: Any) -> Any:
+    return Client().post("/api/v1/tokens", {**factories.for_token(user), **told}, content_type="application/json")
 
 
-def test_a_wrong_password_for_a_token_is_on_record():
+@pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"code": "0000000"}, {"username": "a\x00b"}])
+def test_a_token_needs_password_and_code_and_a_refusal_is_on_record(wrong: dict[str, str]) -> None:
     user = factories.investigator()
-    assert Client().post("/api/v1/tokens", **basic(user.username, "wrong")).status_code == 401
-    assert Entry.objects.filter(act="token.made", outcome="refused").count() == 1
+    factories.second_factor(user)
+    answer = ask_for_token(user, **wrong)
+    if "username" in wrong:
+        assert answer.status_code == 400  # nobody can store it, so nobody is called that
+    else:
+        assert (answer.status_code, answer.json()["code"]) == (401, "wrong_sign_in")
+        assert Entry.objects.filter(act="token.made", outcome="refused").count() == 1
+    assert ask_for_token(user).status_code == 201
 
 
-def test_a_user_name_with_a_null_byte_is_just_a_wrong_one():
-    assert Client().post("/api/v1/tokens", **basic("a\x00b")).status_code == 401
-    assert Client().post("/sign-in", {"username": "a\x00b", "password": "x"}).status_code == 200
+def test_a_password_alone_gives_no_token() -> None:
+    user = factories.investigator()
+    basic = "Basic " + base64.b64encode(f"{user.username}:{PASSWORD}".encode()).decode()
+    assert Client().post("/api/v1/tokens", HTTP_AUTHORIZATION=basic).status_code == 400
+    assert Client().get("/api/v1/me", HTTP_AUTHORIZATION=basic).status_code == 401
+    factories.second_factor(user)
+    told = {name: value for name, value in factories.for_token(user).items() if name != "code"}
+    assert Client().post("/api/v1/tokens", told, content_type="application/json").status_code == 400
 
 
-def test_tokens_end_with_a_new_password_and_with_the_account():
-    from mugsearch.accounts import services
+def test_a_user_name_with_a_null_byte_is_just_a_wrong_one() -> None:
+    client = factories.with_banner(Client())
+    assert client.post("/sign-in", {"username": "a\x00b", "password": "x"}).status_code == 200
 
-    user, admin = factories.investigator(), factories.administrator()
+
+def test_tokens_end_with_a_new_password_another_role_a_reset_and_the_account() -> None:
+    admin = factories.administrator()
     for ending in (
-        lambda: services.set_password(by=admin, user=user, password="another long passphrase"),
-        lambda: services.set_active(by=admin, user=user, active=False),
+        lambda user: services.set_password(by=admin, user=user, password="another long passphrase"),
+        lambda user: services.set_roles(by=admin, user=user, roles=[Role.RECORDS]),
+        lambda user: factors.reset(by=admin, user=user),
+        lambda user: services.set_active(by=admin, user=user, active=False),
     ):
-        user.set_password(PASSWORD)
-        user.save()
-        made = Client().post("/api/v1/tokens", **basic(user.username)).json()
-        token = {"HTTP_AUTHORIZATION": f"Token {made['token']}"}
+        user = factories.investigator()
+        factories.second_factor(user)
+        token = {"HTTP_AUTHORIZATION": f"Token {ask_for_token(user).json()['token']}"}
         assert Client().get("/api/v1/me", **token).status_code == 200
-        ending()
+        ending(user)
         assert Client().get("/api/v1/me", **token).status_code == 401
 
 

@@ -79,7 +79,8 @@ def test_purges_are_counted_with_how_long_they_took():
         ExpungementOrder.objects.create(
             agency=AgencyFactory(), order_number=str(number), reason="x", state="complete", requested_by=one,
             approved_by=two, approved_at=now, erased_at=now, key_destroyed_at=now, files_removed_at=now,
-            uploads_gone_at=now, forgotten_at=now, completed_at=now + datetime.timedelta(hours=hours),
+            uploads_gone_at=now, forgotten_at=now, leavings_gone_at=now, vacuumed_at=now, verified_at=now,
+            completed_at=now + datetime.timedelta(hours=hours),
             counts={"photos": 2},
         )  # fmt: skip
     found = report.of(AgencyFactory(), THIS_YEAR).purges

@@ -18,13 +18,14 @@ from rest_framework.test import APIClient
 
 from mugsearch.accounts.models import Agency, Role, RoleGrant, User
 from mugsearch.audit.models import Entry
-from mugsearch.disclosure import queries, services, signing
+from mugsearch.disclosure import queries, services
 from mugsearch.disclosure.content import of_search
 from mugsearch.errors import NotAllowed, Unavailable, WrongState
 from mugsearch.gallery.models import Photo
 from mugsearch.probes import policy, policy_changes
 from mugsearch.probes.models import Search
 from mugsearch.vault import services as vault
+from mugsearch.vault import signing
 from reviews import evidence, leads, outcomes
 from reviews.models import Lead
 from reviews.notice import TEXT, TITLE
@@ -327,6 +328,10 @@ def test_an_examiner_who_has_not_concluded_the_search_does_not_get_it(role: Role
     with pytest.raises(NotAllowed, match="have not concluded"):
         services.make(by=both, search=search)
     assert queries.of_case(both, search.probe.case.number) == []
+    both.narrow_to(frozenset({role}))  # as in a program of theirs
+    with pytest.raises(NotAllowed, match="have not concluded"):
+        services.make(by=both, search=search)
+    assert queries.of_case(both, search.probe.case.number) == []
 
 
 def test_an_examiner_who_has_concluded_it_gets_it_unless_another_search_of_the_image_waits() -> None:
@@ -343,14 +348,16 @@ def test_an_examiner_who_has_concluded_it_gets_it_unless_another_search_of_the_i
 def test_auditors_get_every_search_and_supervisors_those_of_their_agency(page: Page, api: Api) -> None:
     search = with_lead()
     elsewhere = AgencyFactory(code="shelbyville", name="Shelbyville Police Department")
-    on_the_case = UserFactory(roles=[Role.SUPERVISOR, Role.INVESTIGATOR])
-    search.probe.case.members.add(on_the_case)
+    on_the_case, was_on_it = (UserFactory(roles=[Role.SUPERVISOR, Role.INVESTIGATOR]) for _ in range(2))
+    search.probe.case.members.add(on_the_case, was_on_it)
+    search.probe.case.members.remove(was_on_it)
     for person, expected in (
         (auditor(), 200),
         (auditor(agency=elsewhere), 200),
         (supervisor(), 200),
         (supervisor(agency=elsewhere), 404),
         (on_the_case, 404),
+        (was_on_it, 404),
         (investigator(), 403),
         (examiner(), 403),
         (clerk(), 403),

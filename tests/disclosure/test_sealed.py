@@ -6,7 +6,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from mugsearch.disclosure import services
+from mugsearch.errors import WrongState
+from mugsearch.probes.models import SiblingPhoto
 from tests.disclosure.arrange import bundle_of, content_of, files_of, unpacked, verified, with_lead
+from tests.factories import auditor
+from tests.gallery_rows import enrol
 from tests.retention.arrange import sealed, unsealed
 from tests.reviews.arrange import candidate
 
@@ -38,3 +43,17 @@ def test_a_sealed_place_is_withheld_and_not_called_destroyed_and_shown_again_whe
     assert "expunged or sealed since" in said
     unsealed(booking)
     assert name in json.dumps(content_of(bundle_of(search)))
+
+
+def test_a_booking_beside_a_candidate_that_is_sealed_while_the_bundle_is_sent_leaves_a_zip_that_does_not_open(
+    fake_encoder: object,
+) -> None:
+    search = with_lead()
+    beside = enrol(9)
+    SiblingPhoto.objects.create(candidate=candidate(search, 2), photo=beside, rank=3, score=0.5)
+    made = services.make(by=auditor(), search=search)
+    sent = [next(made.chunks)]
+    sealed(beside.booking)
+    with pytest.raises(WrongState, match="erased"):
+        sent += made.chunks
+    assert b"PK\x05\x06" not in b"".join(sent)

@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mugsearch.audit.models import Entry
-from mugsearch.disclosure import links, signing
+from mugsearch.disclosure import links
 from mugsearch.disclosure import verify_bundle as verifier
 from mugsearch.disclosure.verify_bundle import Bundle, Refused, check_conclusions, check_images, check_outcome
+from mugsearch.vault import signing
 from tests.disclosure.arrange import VERIFIER, bundle_of, content_of, files_of, unpacked, verified, with_lead
 from tests.reviews.arrange import FILLED, candidate, forget
 

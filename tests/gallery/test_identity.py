@@ -33,8 +33,11 @@ def test_names_numbers_and_day_of_birth_stand_in_no_row_in_plain() -> None:
 def test_without_its_key_nobody_reads_who_a_row_was_about() -> None:
     booking = BookingFactory(person=PersonFactory(**TOLD))
     vault.destroy_key(booking.person_id)
+    nobody = Person.objects.get()
+    assert {str(nobody), nobody.family_name, nobody.person_id} == {identity.LOST}
+    assert nobody.date_of_birth is None
     with pytest.raises(vault.KeyDestroyed):
-        _ = Person.objects.get().family_name
+        nobody.family_name = "Other"  # and nothing is written over what a found key would still open
     assert Booking.objects.get().booking_number == booking.booking_number  # it has a key of its own
 
 

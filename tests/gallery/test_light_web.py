@@ -1,9 +1,13 @@
 """Web processes stay light: models and the search kernel cost memory in every process."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes import environment
 
 PROGRAM = """
 import sys
@@ -15,11 +19,11 @@ print([name for name in ("numkong", "faiss", "cv2", "onnxruntime", "insightface"
 """
 
 
-def test_a_web_process_loads_no_model_runtime_and_no_index() -> None:
-    environ = {**os.environ, "SECRET_KEY": "x", "MUGSEARCH_MASTER_KEY": "0" * 64, "MUGSEARCH_SIGNING_KEY": "0" * 64}
+@pytest.mark.django_db  # it looks at its rights in the database before it serves
+def test_a_web_process_loads_no_model_runtime_and_no_index(settings: Any) -> None:
     found = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        env=environ,
+        env=environment(settings),
         cwd=Path(__file__).resolve().parents[2],
         capture_output=True,
         text=True,

@@ -18,6 +18,7 @@ from tests.factories import BookingFactory, PersonFactory, clerk
 from tests.fakes import person_vector, synthetic_photo
 from tests.gallery.arrange import folder_of, import_folder, row
 from tests.gallery_rows import enrol
+from tests.triggers import as_owner
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fake_encoder")]
 
@@ -65,7 +66,7 @@ def test_what_was_dropped_is_out_of_the_file_before_forget_returns():
     vector = person_vector(2).tobytes()
     assert vector in saved()
     gone = remove(template)
-    assert live.forget([gone]) == changes.latest()
+    assert live.forget([gone]).generation == changes.latest()
     assert vector not in saved()
     assert gone not in ids_in_index()
 
@@ -199,7 +200,7 @@ def another_database(people: list[int]) -> list[int]:
     Template.objects.all().delete()
     GalleryChange.objects.all().delete()
     Photo.objects.all().delete()
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("SELECT setval(pg_get_serial_sequence('gallery_template', 'id'), %s, false)", [min(ids)])
     for person in people:
         enrol(person)

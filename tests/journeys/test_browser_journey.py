@@ -194,9 +194,9 @@ def test_a_worksheet_is_filled_by_separate_presses_and_with_the_photograph_in_si
     page.keyboard.press("3")  # one too many changes nothing
     page.keyboard.press("Escape")
     page.get_by_text("Saved", exact=True).wait_for()
-    finding = Finding.objects.get()
-    assert finding.worksheet.pop("face_outline") == {"said": "similar"}
-    assert [told["said"] for told in finding.worksheet.values()] == ["different"] * 14
+    filled = Finding.objects.get().worksheet
+    assert filled.pop("face_outline") == {"said": "similar"}
+    assert [told["said"] for told in filled.values()] == ["different"] * 14
 
     page.route("**/candidates/*.jpg", lambda route: None if "thumb" not in route.request.url else route.continue_())
     page.reload(wait_until="domcontentloaded")

@@ -20,8 +20,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.shared]
 
 
 def upload(user: User, name: str, data: bytes) -> tuple[int, float, bytes]:
-    client = APIClient()
-    client.force_authenticate(user)
+    client = factories.signed_in(APIClient(), user)
     body = {**PURPOSE, "case_number": "26-1", "image": SimpleUploadedFile("x", data)}
     started = time.monotonic()
     try:

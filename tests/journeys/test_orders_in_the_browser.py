@@ -10,7 +10,7 @@ from mugsearch.retention import tasks
 from mugsearch.retention.models import ExpungementOrder
 from tests import factories
 from tests.journeys.browser import MARKS, press_on, require_accessible
-from tests.retention.arrange import a_life, another_booking
+from tests.retention.arrange import a_life, another_booking, finish
 
 pytestmark = MARKS
 
@@ -43,6 +43,7 @@ def approve(page: Any, number: str, action: str) -> None:
     page.get_by_role("dialog").get_by_role("button", name=action).click()
     page.get_by_text("No search returns").wait_for()
     tasks.prove_forgotten(str(ExpungementOrder.objects.get(order_number=number).pk))
+    finish()
     page.get_by_role("link", name="Certificate").click()  # the page follows by itself
     page.get_by_text("What was done and checked").wait_for()
     looked_at(page)

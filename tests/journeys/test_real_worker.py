@@ -21,7 +21,7 @@ from tests import factories, hunting
 from tests.gallery_rows import vector_of
 from tests.probes.test_submitting import PURPOSE
 from tests.processes import environment
-from tests.retention.arrange import approved, requested
+from tests.retention.arrange import approved, finish, requested
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.models, pytest.mark.shared, pytest.mark.slow]
 
@@ -129,7 +129,13 @@ def test_after_an_expungement_the_worker_holds_nothing_of_the_vector_in_memory_o
     assert hunting.in_memory(worker.pid, gone) == in_the_file
 
     order = approved(requested(templates[0].photo.booking))
+    deadline = time.monotonic() + 60
+    while not ExpungementOrder.objects.filter(pk=order.pk, forgotten_at__isnull=False).exists():
+        assert time.monotonic() < deadline, "the index was not proved"
+        time.sleep(0.05)
+    finish()  # the import worker's, of which there is none here
     until(order, ExpungementOrder.State.COMPLETE)
+    assert order.checks["forgotten_at"] == {"vectors": 1, "searches": 1, "found": 0}
     assert hunting.in_files(settings.INDEX_DIR, gone) == set()
     assert hunting.in_memory(worker.pid, gone) == set()
     assert hunting.in_files(settings.INDEX_DIR, stays) == {"float32", "int8"}

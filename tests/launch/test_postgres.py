@@ -15,7 +15,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from mugsearch.launch.places import CHECKOUT, Places
-from mugsearch.launch.postgres import EmbeddedPostgres, Lease
+from mugsearch.launch.postgres import ADMIN, EmbeddedPostgres, Lease
 
 HOLD_FOR_EVER = """
 import sys, time
@@ -69,22 +69,22 @@ def recall(url: str) -> str:
 
 def test_data_outlast_a_stop_and_a_start(places: Places) -> None:
     lease = server(places).lease()
-    remember(lease.url)
+    remember(lease.owner_url)
     lease.end()
     lease = server(places).lease()
-    assert recall(lease.url) == "Škoda"
+    assert recall(lease.owner_url) == "Škoda"
     lease.end()
 
 
 def test_data_outlast_kill_9_of_the_server(places: Places) -> None:
     lease = EmbeddedPostgres(places.postgres, places.locks).lease()
-    remember(lease.url)
+    remember(lease.owner_url)
     killed = postmaster(places)
     os.kill(killed, signal.SIGKILL)
     while is_running(killed):
         time.sleep(0.01)
     again = server(places).lease()
-    assert recall(again.url) == "Škoda"
+    assert recall(again.owner_url) == "Škoda"
     assert postmaster(places) != killed
 
 
@@ -122,8 +122,8 @@ def test_two_first_starts_at_once_make_one_server(places: Places) -> None:
     for thread in threads:
         thread.join()
     assert len(leases) == 2
-    remember(leases[0].url)
-    assert recall(leases[1].url) == "Škoda"
+    remember(leases[0].owner_url)
+    assert recall(leases[1].owner_url) == "Škoda"
 
 
 def test_an_interrupted_first_start_does_not_stand_in_the_way(places: Places) -> None:
@@ -132,6 +132,36 @@ def test_an_interrupted_first_start_does_not_stand_in_the_way(places: Places) ->
     (half / "PG_VERSION").write_text("18")
     server(places).lease().end()
     assert not half.exists()
+
+
+def test_the_service_owns_nothing_and_sees_what_it_is_given(places: Places) -> None:
+    lease = server(places).lease()
+    remember(lease.owner_url)
+    with psycopg.connect(lease.url, autocommit=True) as connection:
+        for forbidden in ("SELECT * FROM kept", "CREATE TABLE mine ()", "SET ROLE mugsearch", "CREATE ROLE mine"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(forbidden)  # type: ignore[arg-type]
+    with psycopg.connect(lease.owner_url) as connection:
+        connection.execute("GRANT SELECT ON kept TO mugsearch_service")
+    assert recall(lease.url) == "Škoda"
+    lease.end()
+
+
+def test_a_data_folder_from_before_there_was_the_services_role_gets_it_at_the_next_start(places: Places) -> None:
+    lease = server(places).lease()
+    remember(lease.owner_url)
+    as_admin = lease.owner_url.replace("mugsearch@", f"{ADMIN}@")
+    with psycopg.connect(as_admin, autocommit=True) as connection:
+        connection.execute("DROP OWNED BY mugsearch_service")
+        connection.execute("DROP ROLE mugsearch_service")
+    lease.end()
+    lease = server(places).lease()
+    assert recall(lease.owner_url) == "Škoda"
+    with psycopg.connect(lease.url, autocommit=True) as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("mugsearch_service",)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT * FROM kept")
+    lease.end()
 
 
 def test_it_listens_on_no_port_and_its_socket_is_closed_to_others(places: Places) -> None:
@@ -189,8 +219,8 @@ def test_a_path_too_long_for_a_socket_is_no_hindrance(tmp_path: Path) -> None:
     lease = server(places).lease()
     folder = Path((places.postgres / "socket-folder").read_text())
     try:
-        remember(lease.url)
-        assert recall(lease.url) == "Škoda"
+        remember(lease.owner_url)
+        assert recall(lease.owner_url) == "Škoda"
         assert folder.stat().st_mode & 0o777 == 0o700
     finally:
         lease.end()

@@ -2,15 +2,17 @@
 
 import io
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from gunicorn.config import Config
 
 from mugsearch.launch import CannotStart
 from mugsearch.launch.held import Held
 from mugsearch.launch.places import Places
 from mugsearch.launch.services import start_over
-from mugsearch.launch.sessions import free_port, run_demo, run_serve
+from mugsearch.launch.sessions import free_port, processes, run_demo, run_serve
 from mugsearch.launch.terminal import Journal, Terminal
 
 
@@ -18,7 +20,8 @@ from mugsearch.launch.terminal import Journal, Terminal
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     monkeypatch.setenv("MUGSEARCH_VAR", str(tmp_path / "var"))
     monkeypatch.delenv("DATABASE_URL", raising=False)
-    monkeypatch.delenv("DATABASE_URL_FILE", raising=False)
+    for name in ("DATABASE_URL_FILE", "MUGSEARCH_OWNER_DATABASE_URL", "MUGSEARCH_OWNER_DATABASE_URL_FILE"):
+        monkeypatch.delenv(name, raising=False)
     places = Places.chosen()
     places.prepare()
     return places
@@ -68,6 +71,37 @@ def test_production_refuses_plain_http_that_was_not_asked_for(places: Places, mo
     monkeypatch.setenv("MUGSEARCH_INSECURE_HTTP", "1")
     with pytest.raises(CannotStart, match="INSECURE_HTTP"):
         run_serve(host="127.0.0.1", port=8000, plain_http=False)
+
+
+def test_production_never_shows_the_codes_of_the_demo(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUGSEARCH_DEMO", "1")
+    with pytest.raises(CannotStart, match="MUGSEARCH_DEMO"):
+        run_serve(host="0.0.0.0", port=0, plain_http=True)  # noqa: S104  # it never gets to listen
+
+
+@pytest.mark.parametrize("start", [lambda: run_serve(host="127.0.0.1", port=8000, plain_http=False),
+                                   lambda: run_demo(fresh=False, photos=None, port=8000)])  # fmt: skip
+def test_a_server_of_ones_own_is_not_served_from_as_the_owner_of_the_tables(
+    places: Places, monkeypatch: pytest.MonkeyPatch, start: Callable[[], int]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgres://mine")
+    monkeypatch.delenv("MUGSEARCH_INSECURE_HTTP", raising=False)
+    with pytest.raises(CannotStart, match="MUGSEARCH_OWNER_DATABASE_URL is not"):
+        start()
+
+
+def test_the_owner_is_told_to_one_process_only(places: Places) -> None:
+    told = [service.name for service in processes(places, host="127.0.0.1", port=8000) if service.owner]
+    assert told == ["maintenance worker"]
+
+
+def test_no_header_of_a_client_names_another_root_for_the_addresses(places: Places) -> None:
+    web = processes(places, host="127.0.0.1", port=8000)[0].command
+    asked = Config()
+    for name, value in vars(asked.parser().parse_args(web[3:])).items():
+        if value is not None and name in asked.settings:
+            asked.set(name, value)
+    assert asked.forwarder_headers == []
 
 
 def test_a_log_starts_anew_before_it_grows_too_long(tmp_path: Path) -> None:

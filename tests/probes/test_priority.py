@@ -13,6 +13,7 @@ from mugsearch.probes import services
 from mugsearch.probes.models import Case, PriorityChange
 from tests.factories import CaseFactory, auditor, clerk, examiner, investigator
 from tests.journeys.test_at_the_same_time import at_the_same_time
+from tests.triggers import as_owner
 
 pytestmark = pytest.mark.django_db
 Page = Callable[[User], Any]
@@ -103,7 +104,7 @@ def test_who_made_a_case_urgent_and_why_stays_on_record():
         "DELETE FROM probes_prioritychange",
         "SET CONSTRAINTS ALL IMMEDIATE; TRUNCATE probes_prioritychange",
     ):
-        with pytest.raises(IntegrityError, match="stays on record"), transaction.atomic():
+        with as_owner(), pytest.raises(IntegrityError, match="stays on record"), transaction.atomic():
             connection.cursor().execute(statement)
 
 

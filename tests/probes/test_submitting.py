@@ -10,7 +10,7 @@ from mugsearch.audit.models import Entry
 from mugsearch.engine import images
 from mugsearch.errors import BadImage, BadInput, NotAllowed, WrongState
 from mugsearch.gallery.models import Photo, Template
-from mugsearch.probes import services
+from mugsearch.probes import services, sharing
 from mugsearch.probes.models import Case, Probe, Search
 from mugsearch.probes.services import Purpose
 from mugsearch.vault import services as vault
@@ -124,18 +124,18 @@ def test_a_case_is_its_members_and_others_cannot_search_under_it():
 def test_a_shared_case_is_open_to_the_colleague_and_sharing_is_recorded():
     me, colleague = factories.investigator(), factories.investigator()
     probe = services.submit(by=me, purpose=PURPOSE, image=synthetic_photo(7))
-    services.share(by=me, case=probe.case, username=colleague.username)
+    sharing.share(by=me, case=probe.case, username=colleague.username)
     assert Probe.objects.visible_to(colleague).get() == probe
     assert Entry.objects.filter(act="case.shared", details__with_user=str(colleague.pk)).exists()
 
 
-def test_a_case_is_not_shared_outside_the_agency_or_by_a_stranger():
+def test_a_case_is_not_shared_outside_the_agency_without_a_reason_or_by_a_stranger():
     probe = services.submit(by=factories.investigator(), purpose=PURPOSE, image=synthetic_photo(7))
     elsewhere = factories.investigator(agency=factories.AgencyFactory(code="shelbyville"))
     with pytest.raises(BadInput):
-        services.share(by=probe.submitted_by, case=probe.case, username=elsewhere.username)
+        sharing.share(by=probe.submitted_by, case=probe.case, username=elsewhere.username)
     with pytest.raises(NotAllowed):
-        services.share(by=elsewhere, case=probe.case, username=elsewhere.username)
+        sharing.share(by=elsewhere, case=probe.case, username=elsewhere.username)
 
 
 def test_a_search_is_queued_with_the_face_picked(queued, django_capture_on_commit_callbacks):

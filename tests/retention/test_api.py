@@ -15,7 +15,7 @@ from mugsearch.gallery.models import Booking
 from mugsearch.retention import tasks
 from tests.factories import AgencyFactory, BookingFactory, administrator, clerk, examiner, investigator
 from tests.gallery_rows import enrol
-from tests.retention.arrange import OPAQUE, a_life, approved, requested
+from tests.retention.arrange import OPAQUE, a_life, approved, finish, requested
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,6 +50,7 @@ def test_from_the_number_on_an_order_to_complete(api: Api) -> None:
     assert second.get(f"{order}/preview").status_code == 409
 
     tasks.prove_forgotten(asked.json()["id"])
+    finish()
     done = second.get(order).json()
     assert (done["state"], done["troubles"]) == ("complete", {})
     assert done["counts"]["candidates"] == 1

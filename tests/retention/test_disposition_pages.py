@@ -18,6 +18,7 @@ from mugsearch.retention import sweeping, tasks
 from mugsearch.retention.models import Disposition, ExpungementOrder
 from tests.factories import AgencyFactory, BookingFactory, administrator, auditor, clerk, examiner, investigator
 from tests.gallery_rows import enrol
+from tests.retention.arrange import finish
 from tests.retention.arrange_rules import disposed, in_force, recorded_long_ago
 from tests.retention.test_resuming import run_queue
 
@@ -82,6 +83,8 @@ def test_a_clerk_records_one_and_reads_the_history(page: Page) -> None:
     booking = BookingFactory(booking_number="24-1")
     browser = page(clerk())
     assert 'value="24-1"' in browser.get(f"/retention/dispositions/new?booking={booking.pk}").content.decode()
+    looked = Entry.objects.latest("number")  # the number is shown, so that is a look
+    assert (looked.act, looked.object_id) == ("booking.viewed", str(booking.pk))
     sent = browser.post("/retention/dispositions/new", ROW | {"booking_number": "24/1"})
     assert sent.headers["Location"] == f"/retention/bookings/{booking.pk}"
     browser.post("/retention/dispositions/new", ROW | {"booking_number": "24-1", "disposition": "convicted"})
@@ -222,6 +225,7 @@ def test_an_order_by_a_rule_is_shown_with_its_rule_and_nobody_s_name(
         assert "Two people" not in shown
         run_queue(queued)
         tasks.prove_forgotten(str(order.pk))
+        finish()
         certificate = browser.get(f"/expungements/{order.pk}/certificate").content.decode()
         assert "Charges dismissed: expunge after 60 days" in certificate
         assert policy.current().digest in certificate

@@ -10,11 +10,12 @@ from django.db import IntegrityError, connection, transaction
 from mugsearch.accounts.models import Role, User
 from mugsearch.audit.models import Entry
 from mugsearch.errors import BadInput, MugsearchError, NotAllowed, WrongState
-from mugsearch.gallery import identity, live
+from mugsearch.gallery import live
 from mugsearch.gallery.models import Booking
 from mugsearch.retention import dispositions
 from mugsearch.retention.dispositions import BadLines, Reported
 from mugsearch.retention.models import Disposition
+from mugsearch.vault import services as vault
 from tests.factories import (
     AgencyFactory,
     BookingFactory,
@@ -246,12 +247,15 @@ def test_of_an_expunged_booking_nothing_is_kept(fake_encoder: object) -> None:
     booking = enrol(1, booking=BookingFactory(booking_number="CANARY-1")).booking
     disposed("convicted", DAY, booking)
     elsewhere = disposed("dismissed", DAY)
-    Disposition.objects.filter(booking=elsewhere).update(
-        booking_number="canary 1", number_digest=identity.of_booking("canary 1")
-    )
+    misspelt = Disposition.objects.get(booking=elsewhere)
+    misspelt.booking_number = "canary 1"
+    misspelt.save()
     early = report("CANARY/1", on=datetime.date(1999, 1, 1))
     Disposition.objects.filter(pk=early.pk).update(booking=None)
+    owners = list(Disposition.objects.values_list("owner", flat=True))
+    assert all(map(vault.has_key, owners))
     approved(requested(booking))
+    assert not any(map(vault.has_key, owners))  # so no backup tells of whom they were
     taken = sent("CANARY-1,dismissed,2026-03-01,,\n")
     assert (taken.expunged, taken.recorded) == (1, 0)
     with pytest.raises(WrongState, match="expunged before"):

@@ -1,11 +1,14 @@
 """Asking for an expungement, and what is gone when a second clerk has approved it."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test import Client
+from django.urls import reverse
 
-from mugsearch.accounts.models import Role
+from mugsearch.accounts.models import Role, User
 from mugsearch.audit.models import Entry
 from mugsearch.errors import BadInput, NotAllowed, WrongState
 from mugsearch.gallery import live, suppression
@@ -26,7 +29,7 @@ from tests.factories import (
     rename,
 )
 from tests.gallery_rows import enrol
-from tests.retention.arrange import OPAQUE, a_life, another_booking, approved, requested
+from tests.retention.arrange import OPAQUE, a_life, another_booking, approved, finish, requested
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,7 +51,7 @@ def test_a_preview_names_exactly_what_will_go() -> None:
         "bookings": 1,
         "photos": 2,
         "templates": 2,
-        "keys": 1,
+        "keys": 2,
         "candidates": 1,
         "siblings": 1,
         "leads": 1,
@@ -100,7 +103,7 @@ def test_the_clerk_who_asked_cannot_approve() -> None:
     order = requested(enrol(1).booking, by=asked)
     with pytest.raises(NotAllowed, match="another records clerk"):
         approved(order, by=asked)
-    erased = {"state": State.APPROVED, "erased_at": order.requested_at, "booking": None, "booking_number": ""}
+    erased = {"state": State.APPROVED, "erased_at": order.requested_at, "booking": None}
     with pytest.raises(IntegrityError, match="two_people"), transaction.atomic():
         ExpungementOrder.objects.filter(pk=order.pk).update(**erased, approved_by=asked, approved_at=order.requested_at)
     with pytest.raises(IntegrityError, match="needs_approval"), transaction.atomic():
@@ -208,6 +211,7 @@ def test_an_order_is_complete_only_when_the_search_worker_has_proved_the_index(q
     assert ("mugsearch.retention.tasks.prove_forgotten", (str(order.pk),)) in queued
     assert (order.state, order.completed_at) == (State.APPROVED, None)
     tasks.prove_forgotten(str(order.pk))
+    finish()
     order.refresh_from_db()
     assert order.state == State.COMPLETE
     assert order.completed_at is not None
@@ -216,8 +220,9 @@ def test_an_order_is_complete_only_when_the_search_worker_has_proved_the_index(q
 
 def test_an_order_is_not_complete_while_the_index_still_holds_a_vector(monkeypatch: pytest.MonkeyPatch) -> None:
     order = approved(requested(a_life().booking))
-    monkeypatch.setattr(live, "forget", lambda _: order.generation - 1)
+    monkeypatch.setattr(live, "forget", lambda _: live.Forgotten(order.generation - 1, 0))
     tasks.prove_forgotten(str(order.pk))
+    finish()
     order.refresh_from_db()
     assert order.state == State.APPROVED
     assert "not been told" in order.troubles["forgotten_at"]
@@ -299,8 +304,10 @@ def test_rejected_rows_that_name_the_booking_go_too() -> None:
     ImportReject.objects.create(run=foreign, line=2, booking_number=booking.booking_number, reason="x")
     ImportReject.objects.create(run=run, line=9, booking_number="B-y", reason="Somebody else's.", held_by=booking)
     assert queries.preview(booking).counts["rejects"] == 4
+    going = [reject.owner for reject in queries.rejects_of(booking)]
     approved(requested(booking))
-    assert sorted(run.rejects.values_list("booking_number", flat=True)) == ["", "B-x"]
+    assert not any(map(vault.has_key, going))  # so no backup tells what they said
+    assert sorted(reject.booking_number for reject in run.rejects.all()) == ["", "B-x"]
     assert foreign.rejects.count() == 1
 
 
@@ -316,8 +323,31 @@ def test_an_earlier_withdrawn_order_forgets_the_booking_as_well() -> None:
 def test_a_booking_without_photographs_or_key_can_be_expunged() -> None:
     order = approved(requested(BookingFactory()))
     tasks.prove_forgotten(str(order.pk))
+    finish()
     order.refresh_from_db()
     assert order.state == State.COMPLETE
+
+
+def test_a_booking_whose_key_was_lost_is_listed_and_expunged_and_does_not_come_back(
+    page: Callable[[User], Client],
+) -> None:
+    booking = enrol(1).booking
+    number = booking.booking_number
+    for owner in (booking.pk, booking.person_id):
+        vault.destroy_key(owner)
+    client = page(clerk())
+    for address in (reverse("person", args=[booking.person_id]), reverse("booking", args=[booking.pk])):
+        answer = client.get(address)
+        assert answer.status_code == 200
+        assert "its data key is lost" in answer.content.decode()
+    order = approved(requested(Booking.objects.get(pk=booking.pk)))
+    assert client.get(reverse("expungements")).status_code == 200
+    tasks.prove_forgotten(str(order.pk))
+    finish()
+    order.refresh_from_db()
+    assert order.state == State.COMPLETE
+    assert suppression.is_suppressed(booking.agency_id, number.lower())
+    assert not suppression.is_suppressed(booking.agency_id, f"{number}0")
 
 
 def test_a_request_is_refused_when_the_booking_is_gone() -> None:
@@ -331,12 +361,11 @@ def test_no_table_mentions_the_person_or_the_booking_number_afterwards() -> None
     life = a_life(booking_number="CANARY-24-0001")
     rename(life.booking.person_id, family_name="Canaryfamily", given_names="Canarygiven", person_id="CANARY-P-1")
     run = ImportRun.objects.create(agency=life.booking.agency, started_by=clerk())
-    ImportReject.objects.create(
-        run=run, line=2, booking_number="canary-24-0001", photo="canary.png", reason="No face in canary.png"
-    )
+    ImportReject.objects.create(run=run, line=2, booking_number="canary-24-0001", photo="canary.png", reason="No face.")
     services.withdraw(by=clerk(), order=requested(life.booking))
     order = approved(requested(life.booking))
     tasks.prove_forgotten(str(order.pk))
+    finish()
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f'SELECT t::text FROM "{table}" t')  # noqa: S608  names from PostgreSQL's catalogue
@@ -352,6 +381,7 @@ def test_every_act_is_one_entry_that_names_nobody() -> None:
         approved(order, by=first)
     approved(order, by=second)
     tasks.prove_forgotten(str(order.pk))
+    finish()
     acts = list(Entry.objects.order_by("number").values_list("act", "outcome", "actor"))
     assert acts == [
         ("expungement.requested", "done", first.pk),
@@ -361,6 +391,7 @@ def test_every_act_is_one_entry_that_names_nobody() -> None:
         ("booking.expunged", "done", second.pk),
         ("expungement.approved", "done", second.pk),
         ("expungement.completed", "done", None),
+        ("expungement.certified", "done", None),
     ]
     said = json.dumps(list(Entry.objects.values_list("details", flat=True)))
     person = life.booking.person

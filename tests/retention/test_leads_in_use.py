@@ -15,7 +15,7 @@ from mugsearch.retention.models import ExpungementOrder
 from reviews import evidence, leads, lineup
 from reviews.models import Lead, Lineup
 from tests.gallery_rows import enrol
-from tests.retention.arrange import Life, a_life, approved, requested
+from tests.retention.arrange import Life, a_life, approved, finish, requested
 from tests.reviews.leads import supervisor
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,6 +60,7 @@ def test_an_expunged_filler_leaves_a_gap_and_the_expungement_is_complete(page: C
     order = approved(requested(gone.booking))
     tasks.resume()
     tasks.prove_forgotten(str(order.pk))
+    finish()
     order.refresh_from_db()
     assert order.state == ExpungementOrder.State.COMPLETE
     shown = browser.get(at).text

@@ -1,5 +1,6 @@
 """Files and keys that no row speaks of are removed, and no others are."""
 
+import datetime
 import os
 import time
 from typing import Any
@@ -7,7 +8,9 @@ from uuid import UUID, uuid4
 
 import pytest
 import time_machine
+from django.utils import timezone
 
+from mugsearch.audit import services as audit
 from mugsearch.audit.models import Entry
 from mugsearch.retention import orphans, tasks
 from mugsearch.vault import services as vault
@@ -53,6 +56,16 @@ def test_files_of_photographs_probes_edits_and_unfinished_expungements_stay(sett
     assert orphans.sweep() == 0
     assert all(vault.has_file(name) for name in names)
     assert not Entry.objects.filter(act="vault.swept").exists()
+
+
+def test_what_an_older_backup_does_not_know_is_left_for_a_week_after_its_restore(settings: Any) -> None:
+    name = stored(settings, uuid4(), days=3)
+    with audit.act("backup.restored", by=None):
+        pass
+    assert orphans.sweep() == 0
+    with time_machine.travel(timezone.now() + orphans.AFTER_A_RESTORE + datetime.timedelta(minutes=1)):
+        assert orphans.sweep() == 2  # with its key
+    assert not vault.has_file(name)
 
 
 def key(settings: Any, owner: UUID, *, days: float = 2) -> UUID:

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test import Client
+from rest_framework.test import APIClient
 
+from mugsearch.accounts.models import User
 from mugsearch.errors import WrongState
 from mugsearch.gallery import changes, encoding, live, locks
 from mugsearch.gallery.models import Photo
@@ -16,10 +19,12 @@ from mugsearch.probes.models import Candidate, Search
 from mugsearch.retention import queries, services, tasks
 from mugsearch.retention.models import ExpungementOrder
 from mugsearch.vault import services as vault
-from tests.factories import CandidateFactory, ProbeFactory, SearchFactory, clerk
+from reviews.models import Examination
+from reviews.order import candidate_at
+from tests.factories import CandidateFactory, ProbeFactory, SearchFactory, clerk, examiner
 from tests.fakes import FakeEncoder, synthetic_photo, synthetic_pixels
 from tests.gallery_rows import enrol
-from tests.retention.arrange import OPAQUE, approved, requested
+from tests.retention.arrange import OPAQUE, approved, finish, requested
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -72,6 +77,7 @@ def test_a_search_queued_before_and_run_after_does_not_return_the_booking() -> N
     order = approved(requested(photo.booking))
     assert photos_found(before) == {other.pk}
     tasks.prove_forgotten(str(order.pk))
+    finish()
     assert photos_found(a_queued_search(7)) == {other.pk}
     order.refresh_from_db()
     assert order.state == ExpungementOrder.State.COMPLETE
@@ -138,7 +144,30 @@ def test_a_request_made_while_the_booking_is_being_erased_does_not_bring_its_num
     erasure.result(timeout=10)
     with pytest.raises(WrongState, match="not here any more"):
         late.result(timeout=10)
-    assert not ExpungementOrder.objects.exclude(booking_number="").exists()
+    assert not ExpungementOrder.objects.exclude(booking=None).exists()
+
+
+def test_what_an_examiner_posts_from_a_page_that_was_open_is_answered_clearly_and_not_stored(
+    page: Callable[[User], Client], api: Callable[[User], APIClient]
+) -> None:
+    search, photo = SearchFactory(encoder=encoding.active()), enrol(7)
+    gone, stays = CandidateFactory(search=search, rank=1, photo=photo), CandidateFactory(search=search, rank=2)
+    mine = Examination.objects.create(search=search, examiner=examiner())
+    places = {candidate_at(mine, position).pk: position for position in (1, 2)}
+    said = {"position": places[gone.pk], "conclusion": "3", "notes": "A mole on the left cheek."}
+    browser, client = page(mine.examiner), api(mine.examiner)
+    assert browser.get(f"/reviews/{mine.pk}").status_code == 200
+    approved(requested(photo.booking))
+    answers = [
+        browser.post(f"/reviews/{mine.pk}/findings", said),
+        client.post(f"/api/v1/examinations/{mine.pk}/findings", said),
+    ]
+    for answer in answers:
+        assert (answer.status_code, "expunged or sealed" in answer.content.decode()) == (409, True)
+    assert browser.get(f"/reviews/{mine.pk}/candidates/{places[gone.pk]}.jpg").status_code == 404
+    assert not mine.findings.exists()
+    assert client.post(f"/api/v1/examinations/{mine.pk}/findings", said | {"position": places[stays.pk]})
+    assert mine.findings.get().candidate_id == stays.pk
 
 
 def test_of_two_clerks_who_approve_together_one_does(elsewhere: Elsewhere) -> None:

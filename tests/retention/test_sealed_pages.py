@@ -26,7 +26,7 @@ from tests.factories import (
     rename,
 )
 from tests.gallery_rows import enrol
-from tests.retention.arrange import OPAQUE, a_life, another_booking, held, requested, sealed, unsealed
+from tests.retention.arrange import OPAQUE, a_life, another_booking, finish, held, requested, sealed, unsealed
 from tests.reviews.arrange import candidate, claim, finished_search, position_of, store_images
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -115,6 +115,7 @@ def test_from_the_number_on_an_order_to_the_certificates_of_sealing_and_unsealin
             from mugsearch.retention import tasks
 
             tasks.prove_forgotten(order.rsplit("/", 1)[1])
+            finish()
         text = second.get(f"{order}/certificate").content.decode()
         body = text[text.index("<main") :]
         assert done in body

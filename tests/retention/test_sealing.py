@@ -259,7 +259,7 @@ def test_a_sealed_booking_can_be_expunged_and_nothing_of_its_places_is_left() ->
     assert (life.candidate.photo, life.candidate.person) == (None, None)
     assert not SealedPlace.objects.exists()
     assert not SiblingPhoto.with_sealed.exists()
-    assert not Finding.objects.filter(candidate=life.candidate).exclude(notes="", worksheet={}).exists()
+    assert not Finding.objects.filter(candidate=life.candidate).exclude(sealed=b"", owner=None, said={}).exists()
     assert not ExpungementOrder.objects.exclude(booking=None).exists()
 
 

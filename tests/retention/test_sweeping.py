@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from mugsearch.audit.models import Entry
@@ -17,7 +17,7 @@ from mugsearch.gallery import live, suppression
 from mugsearch.gallery.models import Booking, Person, Template
 from mugsearch.gallery.services import edit_booking, edit_person
 from mugsearch.probes import policy
-from mugsearch.retention import dispositions, erasing, holds, services, sweeping, tasks, words
+from mugsearch.retention import dispositions, erasing, holds, probe_erasing, proofs, services, sweeping, tasks
 from mugsearch.retention.models import Disposition, ExpungementOrder
 from mugsearch.vault import services as vault
 from tests.factories import AgencyFactory, BookingFactory, PersonFactory, clerk
@@ -95,7 +95,7 @@ def test_a_dry_run_changes_nothing_and_says_what_would_go() -> None:
     entries = Entry.objects.count()
     said = run("--dry-run")
     assert "1  Charges dismissed: expunge after 60 days" in said
-    assert "Nothing was done. 1 bookings would go" in said
+    assert "Nothing was done. 1 bookings and 0 probes would go" in said
     assert Booking.objects.count() == 1
     assert not ExpungementOrder.objects.exists()
     assert Entry.objects.count() == entries
@@ -109,7 +109,7 @@ def test_a_sweep_stops_when_too_much_would_go_at_once_unless_the_number_is_named
         run()
     entry = Entry.objects.latest("number")
     assert (entry.act, entry.outcome, entry.details["bookings"]) == ("retention.sweep-started", "refused", 3)
-    with pytest.raises(CommandError, match="3 bookings are due now, more than the 2 named"):
+    with pytest.raises(CommandError, match="3 bookings and 0 probes are due now, more bookings than the 2 named"):
         run("--confirm", "2")
     assert Booking.objects.count() == 3
     assert "3 bookings" in run("--confirm", "3")
@@ -272,6 +272,28 @@ def test_a_booking_that_can_t_be_erased_does_not_stop_the_others(monkeypatch: py
     assert Booking.objects.count() == 1
 
 
+def test_what_nobody_foresaw_in_one_booking_or_probe_is_counted_and_logged_and_the_sweep_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = dismissed(1), dismissed(2)
+    real = sweeping._still_due
+
+    def broken(due: sweeping.Due, todo: sweeping.Plan) -> Booking:
+        if due.booking == first.pk:
+            raise DatabaseError(f"Failing row contains ({first.booking_number})")
+        return real(due, todo)
+
+    monkeypatch.setattr(sweeping, "_still_due", broken)
+    monkeypatch.setattr(probe_erasing, "due", lambda *_, **__: [first.pk])  # of no probe: it raises DoesNotExist
+    swept = sweeping.sweep(confirm=2)
+    assert (swept.done, swept.probes, swept.skipped) == (1, 0, {sweeping.UNEXPECTED: 2})
+    assert Booking.objects.get() == first
+    assert not Booking.objects.filter(pk=second.pk).exists()
+    assert f"{first.pk}: sweep failed: DatabaseError" in caplog.text
+    assert first.booking_number not in caplog.text
+    assert Entry.objects.latest("number").details["skipped"] == 2
+
+
 def test_a_juvenile_is_sealed_once_by_rule_and_found_by_no_search_any_more() -> None:
     person = PersonFactory(date_of_birth=datetime.date(2010, 1, 1))
     booking = recorded_long_ago(enrol(1, booking=BookingFactory(person=person, booked_on=DAY)).booking)
@@ -283,7 +305,7 @@ def test_a_juvenile_is_sealed_once_by_rule_and_found_by_no_search_any_more() -> 
     assert (order.kind, order.rule, order.booking) == ("seal", "Under 18 at booking: seal after 30 days", booking.pk)
     assert (order.requested_by, order.approved_by, order.approved_at) == (None, None, None)
     assert sweeping.sweep().done == 0
-    assert words.certified(order)[0]["what"] == "Ordered"
+    assert proofs.steps(order)[0]["what"] == "Ordered"
 
 
 def test_a_hold_and_an_order_that_waits_keep_a_booking_from_the_rules() -> None:
@@ -356,4 +378,5 @@ def test_the_record_of_a_sweep_names_nobody(queued: list) -> None:
         "expungement.ordered-by-rule",
         "retention.swept",
         "expungement.completed",
+        "expungement.certified",
     ]

@@ -116,6 +116,7 @@ def test_the_queue_says_when_a_claim_goes_back_and_what_went_back(page: Page, la
 
     later(25)
     services.expire_claims()
+    later(0)  # else the session is over, too
     shown = page(user).get("/reviews/").text
     assert "Gone back to the queue" in shown
     assert "not worked on in time" in shown

@@ -12,7 +12,7 @@ from django.utils import timezone
 from mugsearch.accounts.models import ExaminerCertificate, Role, User
 from mugsearch.audit.models import Entry
 from mugsearch.errors import BadInput, MugsearchError, NotAllowed, WrongState
-from mugsearch.probes import services as probes
+from mugsearch.probes import sharing
 from mugsearch.probes.models import Search
 from mugsearch.vault import services as vault
 from reviews import pictures, queries, services, tasks
@@ -216,7 +216,7 @@ def test_whoever_is_put_on_the_case_while_examining_can_only_give_back():
     both = UserFactory(roles=[Role.INVESTIGATOR, Role.EXAMINER], certified=True)
     mine = claim(both, search)
     find(both, mine, candidate(search, 1), SAME)
-    probes.share(by=search.probe.submitted_by, case=search.probe.case, username=both.username)
+    sharing.share(by=search.probe.submitted_by, case=search.probe.case, username=both.username)
 
     for step in (
         lambda: find(both, mine, candidate(search, 2), SAME),

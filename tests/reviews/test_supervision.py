@@ -83,6 +83,12 @@ def test_nobody_but_a_supervisor_opens_or_frees(page: Page, api: Page, held: Exa
 
 def test_a_supervisor_on_the_case_neither_sees_nor_frees(page: Page, api: Page, held: Examination, boss: User):
     held.search.probe.case.members.add(boss)
+    _assert_out_of_reach(page, api, held, boss)
+    held.search.probe.case.members.remove(boss)  # leaving it for a moment opens nothing
+    _assert_out_of_reach(page, api, held, boss)
+
+
+def _assert_out_of_reach(page: Page, api: Page, held: Examination, boss: User) -> None:
     assert "Erin Away" not in page(boss).get("/reviews/open").text
     assert page(boss).post(f"/reviews/{held.pk}/free").status_code == 404
     assert api(boss).post(f"/api/v1/examinations/{held.pk}/free").status_code == 404

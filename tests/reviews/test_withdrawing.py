@@ -10,6 +10,7 @@ from django.utils import timezone
 from mugsearch.accounts.models import Role, User
 from mugsearch.audit.models import Entry
 from mugsearch.errors import BadInput, NotAllowed, WrongState
+from mugsearch.probes.models import Case
 from reviews import leads
 from reviews.models import Lead, LeadView
 from tests.factories import AgencyFactory, UserFactory, investigator
@@ -163,7 +164,10 @@ def test_who_left_the_case_is_not_told(page: Callable[[User], Any]):
     lead = a_lead()
     mine = investigator_of(lead)
     page(mine).get(f"/reviews/leads/{lead.pk}")
-    lead.search.probe.case.members.remove(mine)
+    case, colleague = lead.search.probe.case, investigator()
+    case.members.add(colleague)
+    Case.objects.filter(pk=case.pk).update(responsible=colleague)
+    case.members.remove(mine)
     withdrawn(lead)
     assert not leads.withdrawn_unread(mine)
 

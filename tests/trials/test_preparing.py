@@ -33,6 +33,7 @@ from tests.factories import (
 from tests.fakes import synthetic_photo
 from tests.reviews.arrange import finished_search
 from tests.trials.arrange import add, examine, look_at_all, material, people_of, prepare, search_of, supervisor
+from tests.triggers import as_owner
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("fake_encoder")]
 
@@ -112,6 +113,10 @@ def test_whoever_examines_can_neither_prepare_trials_nor_see_them():
     with pytest.raises(NotAllowed, match="know the answers"):
         services.add(by=both, code="S-1", consent="synthetic", reference="x", photos=[synthetic_photo(1)])
     material(supervisor())
+    with pytest.raises(NotAllowed, match="know the answers"):
+        prepare(both, Trial.Kind.MATED)
+    assert not Subject.objects.visible_to(both).exists()
+    both.narrow_to(frozenset({"supervisor"}))  # as in a program of theirs
     with pytest.raises(NotAllowed, match="know the answers"):
         prepare(both, Trial.Kind.MATED)
     assert not Subject.objects.visible_to(both).exists()
@@ -258,7 +263,7 @@ def test_postgresql_refuses_another_answer_to_a_trial(change):
     (trial,) = prepare(mona, Trial.Kind.NON_MATED)
     with pytest.raises(IntegrityError), transaction.atomic():
         Trial.objects.filter(pk=trial.pk).update(**change)
-    with pytest.raises(IntegrityError, match="never deleted"), transaction.atomic():
+    with as_owner(), pytest.raises(IntegrityError, match="never deleted"), transaction.atomic():
         Trial.objects.filter(pk=trial.pk)._raw_delete("default")
 
 

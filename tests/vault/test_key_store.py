@@ -415,3 +415,18 @@ def test_the_key_of_digests_is_no_owners_and_stays(store: KeyStore, tmp_path: Pa
     assert store.written() == []
     assert opened(tmp_path).digest_key() == key
     assert store.has(DIGESTS)
+
+
+def test_a_damaged_key_of_digests_is_not_replaced_by_another_that_knows_no_expunged_booking(tmp_path: Path) -> None:
+    opened(tmp_path).create(uuid4())
+    opened(tmp_path, NEW, MASTER).rotate()
+    raw = bytearray(file_in(tmp_path).read_bytes())
+    at = raw.rindex(DIGESTS.bytes)
+    raw[at + 40] ^= 1
+    file_in(tmp_path).write_bytes(raw)
+    with pytest.raises(Unavailable, match="damaged"):
+        opened(tmp_path, NEW).digest_key()
+    raw[at - 20] = 0  # the slot's first byte, as if it had been half overwritten
+    file_in(tmp_path).write_bytes(raw)
+    with pytest.raises(KeyDestroyed):
+        opened(tmp_path, NEW).digest_key()

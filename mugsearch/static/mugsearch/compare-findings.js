@@ -19,7 +19,7 @@
   let unsent = false; // the form holds something newer than the queue
 
   const lacksWorksheet = (item) => Number(item.finding) > 0 && !worksheet.full(item.sheet);
-  const csrf = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? $("input[name=csrfmiddlewaretoken]", form)?.value ?? "";
+  const csrf = () => document.cookie.match(/(?:^|; )(?:__Host-)?csrftoken=([^;]+)/)?.[1] ?? $("input[name=csrfmiddlewaretoken]", form)?.value ?? "";
   const unsaved = () => unsent || waiting.size > 0 || sending !== null;
 
   function tell() {

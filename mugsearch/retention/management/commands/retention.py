@@ -56,7 +56,13 @@ class Command(ProgressCommand):
         for sentence in sorted({due.why_not for due in plan.waiting if due.why_not}):
             count = sum(due.why_not == sentence for due in plan.waiting)
             self.stdout.write(f"{count:>9,}  due, but left: {sentence}")
-        self.stdout.write(f"Nothing was done. {plan.count:,} bookings would go (plan {plan.digest[:12]}).")
+        self.stdout.write(
+            f"Nothing was done. {plan.count:,} bookings and {len(plan.probes):,} probes would go "
+            f"(plan {plan.digest[:12]})."
+        )
         if plan.too_many:
             share = plan.policy.retention.max_share
-            self.stdout.write(f"That is more than {share} % of an agency's gallery: it needs --confirm {plan.count}.")
+            self.stdout.write(
+                f"That is more than {share} % of an agency's gallery or of the probes: needs --confirm {plan.count}. "
+                "That number is of the bookings; the probes go, too."
+            )

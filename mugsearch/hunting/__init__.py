@@ -1,0 +1,1 @@
+"""Looking for what should be gone, everywhere it could be. It reads and changes nothing."""

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class HuntingConfig(AppConfig):
+    name = "mugsearch.hunting"
+    label = "hunting"

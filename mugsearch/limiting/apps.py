@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class LimitingConfig(AppConfig):
+    name = "mugsearch.limiting"
+    label = "limiting"
