@@ -160,7 +160,8 @@ class FaceIndex:
         return self.search_many(np.asarray(vector)[None], k, where=where)[0]
 
     def search_many(self, vectors: ArrayLike, k: int, *, where: Where | None = None) -> list[Found]:
-        """As `search` for each of `vectors` (n, dimension), by matrix products and over the same generation."""
+        """As `search` for each of `vectors` (n, dimension), by matrix products and over the same generation. Of
+        several the kernel keeps codes that can't be wiped: not for what is erased, in a process that goes on."""
         probes = np.array(vectors, np.float32, order="C")
         try:
             return self._search(probes, k, where)

@@ -154,7 +154,8 @@ def rescore(query: Floats, slots: Slots, fetch: Fetch) -> NDArray[np.float64]:
             some = slots[start : start + _CHUNK]
             fetch(some, single)
             np.copyto(double, single)
-            np.multiply(double, exact, out=double)
+            for row in double:  # all at once, numpy would copy `exact` to where nobody wipes it
+                np.multiply(row, exact, out=row)
             scores[start : start + _CHUNK] = double[: len(some)].sum(axis=1)
     finally:
         for left in (single, double, exact):  # a probe may be of the gallery, too
