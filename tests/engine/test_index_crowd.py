@@ -217,9 +217,9 @@ for line in sys.stdin:
 
 
 def test_a_search_leaves_its_probe_nowhere_in_the_memory_of_the_process(tmp_path: Path) -> None:
-    """An expungement searches with what it erases. Of memory that is freed some is overwritten at once, by chance: so
-    it is looked for after every one of many searches of few rows, where numpy likes to make copies."""
-    probes = vectors(30, 5, 128)
+    """An expungement searches with what it erases. Of few rows, because there numpy likes to make copies; and of what
+    is freed some is overwritten at once, by chance, so it is looked for more than once."""
+    probes = vectors(6, 5, 128)
     np.save(tmp_path / "probes.npy", probes)
     with running(SEARCHER, tmp_path / "index", tmp_path / "probes.npy") as process:
         for number, probe in enumerate(probes):
