@@ -50,7 +50,8 @@ class Vacuumed:
     def require_removed(self, by: int) -> None:
         if not self.removed(by):
             raise Unavailable(
-                f"The database keeps the removed rows for {_holder()}. They go when that has ended; tell the operator."
+                f"The database keeps the removed rows for {_holder()}. They go by themselves when that has ended; if "
+                "it goes on for an hour, tell the operator."
             )
 
 
