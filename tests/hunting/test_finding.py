@@ -86,16 +86,20 @@ def test_it_finds_a_name_that_statistics_keep_of_a_deleted_row(marker: str) -> N
 
 
 def test_it_finds_a_deleted_row_before_vacuum_and_in_the_write_ahead_log(marker: str) -> None:
-    with as_owner(), connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE planted (what text)")
-        cursor.execute("INSERT INTO planted VALUES (%s)", [marker])
-        cursor.execute("DELETE FROM planted")
-        _written_out()
-        done = hunted(marker)
-        cursor.execute("DROP TABLE planted")
-    if {"database files", "write-ahead log"} <= {place.name for place in done.places if place.missed}:
-        return  # on a server whose files the owner of the tables may not read the hunt says so
-    assert {"database files", "write-ahead log"} <= found_in(done)
+    sought = {"database files", "write-ahead log"}
+    for _ in range(5):  # the log is all databases' one, and another test's expungement may just have a new one begun
+        with as_owner(), connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE planted (what text)")
+            cursor.execute("INSERT INTO planted VALUES (%s)", [marker])
+            cursor.execute("DELETE FROM planted")
+            _written_out()
+            done = hunted(marker)
+            cursor.execute("DROP TABLE planted")
+        if sought <= {place.name for place in done.places if place.missed}:
+            return  # on a server whose files the owner of the tables may not read the hunt says so
+        if sought <= found_in(done):
+            break
+    assert sought <= found_in(done)
     assert {Ages.PAGES, Ages.WAL} <= done.ages
     assert "tables" not in found_in(done)
 
