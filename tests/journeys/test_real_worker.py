@@ -1,5 +1,7 @@
 """A search through the broker this run is configured with (a folder, or Redis), done by a real worker process."""
 
+import fcntl
+import os
 import subprocess
 import sys
 import time
@@ -29,6 +31,16 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.models, pytes
 @pytest.fixture
 def queued() -> None:
     """Instead of the fixture that catches messages: here they are sent."""
+
+
+@pytest.fixture(autouse=True)
+def _alone() -> Iterator[None]:
+    """All processes of pytest have one broker: of two such tests at once each would take the other's messages."""
+    folder = Path(os.environ["MUGSEARCH_VAR"])
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "real-workers.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 # A step of a rebuild takes one vector, and its time.
