@@ -95,7 +95,7 @@ def _vacuum(orders: list[ExpungementOrder]) -> tuple[vacuuming.Vacuumed, dict[UU
     """With, of each order, the transaction that removed its rows."""
     removed_by = vacuuming.removed_by("booking.expunged", [order.pk for order in orders])
     probes = vacuuming.removed_by("probe.aged-out", _probes())
-    done = vacuuming.run()
+    done = vacuuming.run([*removed_by.values(), *probes.values()])
     gone = [probe for probe, by in probes.items() if done.removed(by)]
     ProbeErasure.objects.filter(pk__in=gone).update(vacuumed_at=timezone.now())
     return done, removed_by

@@ -11,7 +11,8 @@ Only the owner of the tables may do any of this: see `mugsearch.ownership`.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +28,7 @@ from mugsearch.errors import Unavailable
 # The rooms whose rows speak of bookings, people and probes; and sessions, which hold what pages said.
 ROOMS: Final = ("gallery", "probes", "reviews", "retention", "sessions")
 
+_PAUSES: Final = (0.5, 2.0)  # seconds; most readers have ended by then
 _TABLE = re.compile(r'vacuuming "(.+)"')
 _CUTOFF = re.compile(r"removable cutoff: (\d+)")
 _MISSED = re.compile(r"tuples missed: (\d+)")
@@ -73,10 +75,19 @@ def removed_by(act: str, ids: Iterable[UUID]) -> dict[UUID, int]:
         return dict(cursor.fetchall())
 
 
-def run() -> Vacuumed:
-    """Not within a transaction. Raises Unavailable when PostgreSQL left a table out or doesn't say what it did."""
+def run(removals: Collection[int] = ()) -> Vacuumed:
+    """Not within a transaction. Once more, a little later, where rows are kept that one of these transactions removed.
+
+    Raises Unavailable when PostgreSQL left a table out or doesn't say what it did.
+    """
     with ownership.connected() as owner:
-        return _run(owner)
+        done = _run(owner)
+        for pause in _PAUSES:
+            if all(map(done.removed, removals)):
+                break
+            time.sleep(pause)
+            done = _run(owner)
+        return done
 
 
 def _run(owner: BaseDatabaseWrapper) -> Vacuumed:
