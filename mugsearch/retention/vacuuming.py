@@ -75,7 +75,7 @@ def removed_by(act: str, ids: Iterable[UUID]) -> dict[UUID, int]:
         return dict(cursor.fetchall())
 
 
-def run(removals: Collection[int] = ()) -> Vacuumed:
+def run(removals: Collection[int]) -> Vacuumed:
     """Not within a transaction. Once more, a little later, where rows are kept that one of these transactions removed.
 
     Raises Unavailable when PostgreSQL left a table out or doesn't say what it did.

@@ -131,7 +131,9 @@ def test_a_run_that_began_before_an_order_was_erased_does_not_count_for_it(monke
     with monkeypatch.context() as busy:
         busy.setattr(vacuuming, "run", another_one_meanwhile)
         tasks.finish()
+    first.refresh_from_db()
     second.refresh_from_db()
+    assert first.state == State.COMPLETE
     assert (second.state, second.vacuumed_at) == (State.APPROVED, None)
     finish()
     assert set(ExpungementOrder.objects.values_list("state", flat=True)) == {State.COMPLETE}
